@@ -1,0 +1,14 @@
+/* The CPU backends: one table each, sharing memory and flat passes. */
+#ifndef CPU_CPU_H
+#define CPU_CPU_H
+
+#include "nets/backend.h"
+
+extern const struct backend backend_reference; /* plain loops over NCHW: the definition of every operation */
+extern const struct backend backend_lanes;     /* own kernels, sixteen samples to a vector: activations [B/16][C][H][W][16] */
+#ifdef HAVE_ONEDNN
+extern const struct backend backend_onednn;      /* oneDNN, the layout each primitive likes best */
+extern const struct backend backend_onednn_nhwc; /* oneDNN, NHWC throughout */
+#endif
+
+#endif

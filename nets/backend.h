@@ -1,0 +1,153 @@
+/* The table that a backend fills. Callers never know which one they hold.
+ *
+ * Memory: everything a step touches is allocated through the table before the threads start.
+ * Operations: prepared once per (arguments, shapes, batch, mode) by a constructor, then run without allocation. A constructor reads the
+ * layout of its input tensors, sets layout and bytes of its output tensor and the sizes of what it wants kept; the plan then
+ * binds memory. Flat passes: elementwise over fp32 vectors, no contraction into fused multiply-adds, so that how a vector is split never
+ * changes a bit.
+ * One thread uses a device at a time; different devices are independent. */
+#ifndef NETS_BACKEND_H
+#define NETS_BACKEND_H
+
+#include "nets/graph.h"
+
+struct device; /* the backend's: an engine, a stream, a processor */
+
+/* An activation of one plan. The shape is one sample's; how the batch lies in memory is the backend's business. */
+struct tensor {
+    struct shape shape;
+    int batch;
+    int layout;         /* the backend's own number */
+    const void *detail; /* and whatever else it wants to know of it; lives as long as the operation that made it */
+    size_t bytes;       /* of data, and of gradient; set by the constructor of the operation that produces it */
+    void *data;         /* bound by the plan */
+    void *gradient;     /* bound by the plan; NULL where nobody wants it */
+};
+
+/* What changes from step to step. Borrowed for the call. */
+struct step {
+    const float *weights;  /* L: params.total floats, canonical */
+    float *gradient;       /* g: the same; NULL in evaluation */
+    float *stats;          /* running statistics, updated in training; read in evaluation */
+    bool repack;           /* the weights differ from the last step's */
+    const uint8_t *pixels; /* [B][C][H][W] */
+    const int32_t *labels; /* [B] */
+    const int64_t *index;  /* [B]: sample numbers */
+    int n;                 /* samples that count; the loss of the others is not summed and their gradient is zero */
+    uint64_t seed;         /* dropout draws from (seed, epoch, sample, layer, element) */
+    int64_t epoch;
+};
+
+/* What the loss node leaves behind. */
+struct step_result {
+    double loss_sum;        /* of the n samples */
+    int correct, correct5;  /* of the n samples; a NaN is never correct */
+};
+
+struct op;
+
+struct op_calls {
+    int (*pack)(struct op *op, const struct step *step, struct error *error);     /* canonical weights to its own copy; NULL: none kept */
+    int (*forward)(struct op *op, const struct step *step, struct error *error);
+    int (*backward)(struct op *op, const struct step *step, struct error *error); /* gradient of its output to gradients of its inputs (written, not added) and of its parameters; NULL: nothing to do */
+    void (*free)(struct op *op);
+};
+
+/* The head of every backend's operation. */
+struct op {
+    const struct op_calls *calls;
+    size_t scratch_bytes; /* wanted while forward or backward runs; shared by all operations of a plan */
+    size_t saved_bytes;   /* wanted from forward to backward */
+    void *scratch, *saved; /* bound by the plan, aligned to 64 */
+};
+
+/* What a constructor is given besides its arguments. Inputs' gradient NULL (known before binding through want_gradient) means not wanted. */
+struct op_request {
+    struct device *device;
+    bool training;
+    int batch;
+    const struct tensor *inputs[NODE_INPUTS]; /* pointers stay valid for the operation's life; data and gradient are bound later */
+    bool want_gradient[NODE_INPUTS];
+    int n_inputs;
+    struct tensor *output;                    /* shape and batch are set */
+    const struct param *params[NODE_PARAMS];  /* weight, bias: NULL where there is none. Borrowed: the graph's */
+    const struct param *stats[NODE_PARAMS];   /* running mean, running variance */
+};
+
+/* Which fusions its constructors take; the plan asks for no others. */
+struct fusions { bool conv_relu, conv_pool, linear_relu, batchnorm_relu, add_relu; };
+
+/* ---- flat passes ---- */
+
+/* Delay compensation (DC-ASGD, arXiv 1609.08326, eq. 10 and section 5): g becomes g + lambda g*g*(now - backup), or with mean_square
+ * lambda / sqrt(MS + 1e-7) in place of lambda, MS <- decay MS + (1 - decay) g*g first. Off when backup is NULL. */
+struct compensation {
+    const float *now, *backup; /* [n] */
+    float *mean_square;        /* [n], or NULL: constant lambda */
+    float lambda, decay;
+};
+
+/* ALGORITHMS.md sections 3 and 5, one pass: G = inv_k * (((g_0 + g_1) + ...) + g_{K-1}), compensated; d = scale * (G + weight_decay * W);
+ * V = momentum * V + d; W' = W - rate * (nesterov ? d + momentum * V : V); and, where p is wanted, section 6's
+ * P = W' - next_rate * (momentum * V + weight_decay * W'), Nesterov P = W' - next_rate * (momentum^2 * V + (1 + momentum) * weight_decay * W'). */
+struct sgd_pass {
+    size_t n;
+    int k;                       /* gradients to sum, at least 1 */
+    const float *const *gradients; /* k pointers to [n] */
+    float inv_k, scale, rate, momentum, weight_decay, next_rate;
+    bool nesterov;
+    struct compensation compensation; /* `now` is w */
+    const float *w;              /* [n] */
+    float *v;                    /* [n], in place */
+    float *w_out;                /* [n]; may be w */
+    float *p;                    /* [n] or NULL */
+};
+
+/* ALGORITHMS.md section 6, `sgd`, `dc`, `adc`: g compensated; m = momentum * m - rate * (g + weight_decay * W); L = W + m. */
+struct local_pass {
+    size_t n;
+    const float *w, *g; /* [n] */
+    float *m;           /* [n], in place; NULL when momentum is 0 */
+    float *l;           /* [n] */
+    float rate, momentum, weight_decay;
+    struct compensation compensation; /* `now` is w */
+};
+
+struct backend {
+    const char *name; /* "onednn" */
+    const char *help; /* one line: layout and library */
+    struct fusions fusions;
+
+    /* ---- devices and memory ---- */
+    int (*device_open)(struct device **device, int index, struct error *error); /* index: which one; on the CPU the processor its thread runs on, or -1 */
+    void (*device_close)(struct device *device);
+    int (*allocate)(struct device *device, void **block, size_t bytes, const char *what, struct error *error); /* zeroed, aligned to 64 */
+    void (*release)(struct device *device, void *block);
+
+    /* ---- operations: constructors ---- */
+    int (*input)(struct op **op, const struct op_request *request, const struct input_args *args, struct error *error);
+    int (*conv)(struct op **op, const struct op_request *request, const struct conv_args *args, struct error *error);
+    int (*pool)(struct op **op, const struct op_request *request, const struct pool_args *args, struct error *error);
+    int (*linear)(struct op **op, const struct op_request *request, const struct linear_args *args, struct error *error);
+    int (*relu)(struct op **op, const struct op_request *request, struct error *error);
+    int (*batchnorm)(struct op **op, const struct op_request *request, const struct batchnorm_args *args, struct error *error);
+    int (*add)(struct op **op, const struct op_request *request, const struct add_args *args, struct error *error);
+    int (*concat)(struct op **op, const struct op_request *request, struct error *error);
+    int (*dropout)(struct op **op, const struct op_request *request, const struct dropout_args *args, struct error *error);
+    int (*lrn)(struct op **op, const struct op_request *request, const struct lrn_args *args, struct error *error);
+    int (*loss)(struct op **op, const struct op_request *request, const struct loss_args *args, struct error *error);
+
+    /* ---- tensors ---- */
+    void (*accumulate)(struct device *device, const struct tensor *to, const struct tensor *from);        /* to->gradient += from->gradient, same layout */
+    void (*result)(struct op *loss, struct step_result *result);                                        /* of the last forward; waits for it */
+    void (*tensor_out)(struct device *device, const struct tensor *tensor, bool gradient, float *nchw); /* to [B][C][H][W], for tests and predict */
+    void (*tensor_in)(struct device *device, const struct tensor *tensor, bool gradient, const float *nchw);
+
+    /* ---- flat passes ---- */
+    void (*copy)(struct device *device, float *to, const float *from, size_t n);
+    void (*sgd)(struct device *device, const struct sgd_pass *pass);
+    void (*local)(struct device *device, const struct local_pass *pass);
+    void (*predict)(struct device *device, float *l, const float *p, const float *g, float c, size_t n); /* L = P - c g */
+};
+
+#endif

@@ -1,0 +1,56 @@
+/* What each family of layers is told: the arguments of its paper, and what the plan fused onto it. Zero is the default everywhere.
+ * These are also what a backend's operation is prepared from. */
+#ifndef NETS_LAYER_ARGS_H
+#define NETS_LAYER_ARGS_H
+
+#include <stdbool.h>
+
+/* The batch as the loader left it: 8-bit planes. What comes out is (pixel/255 - mean[c]) / std[c]. */
+struct input_args { int c, h, w; float mean[4], std[4]; };
+
+enum pool_kind { POOL_MAX, POOL_AVERAGE }; /* the average counts no padding, so that a padded border is no darker */
+
+struct pool_args {
+    enum pool_kind kind;
+    int size, stride, pad; /* size 0 in a pooling node: the whole plane (global) */
+};
+
+/* Cross-correlation, output floor((in + 2 pad - size)/stride) + 1. */
+struct conv_args {
+    int filters, size, stride, pad;
+    bool no_bias;
+    /* fused onto it by the plan, applied in this order */
+    bool relu;
+    struct pool_args pool; /* size 0: none */
+};
+
+/* Input flattened in C, H, W order. */
+struct linear_args { int outputs; bool no_bias; bool relu; /* fused */ };
+
+/* Per channel over N, H, W (Ioffe and Szegedy, arXiv 1502.03167). Running statistics as PyTorch's: r += momentum (s - r), variance unbiased. */
+struct batchnorm_args { float epsilon, momentum; bool relu; /* fused */ };
+
+struct add_args { bool relu; /* fused */ };
+
+/* Zeroes with probability p, scales what is kept by 1/(1-p); nothing in evaluation (Srivastava et al. 2014). `id`: the layer's number in the random counter. */
+struct dropout_args { float p; unsigned id; };
+
+/* Across channels (Krizhevsky et al. 2012, as PyTorch computes it): x / (k + alpha/size * sum of squares over size channels)^beta. size is odd. */
+struct lrn_args { int size; float alpha, beta, k; };
+
+/* Softmax with cross entropy against (1 - s) one-hot + s/classes (Szegedy et al., arXiv 1512.00567). */
+struct loss_args { float smoothing; };
+
+union layer_args {
+    struct input_args input;
+    struct conv_args conv;
+    struct pool_args pool;
+    struct linear_args linear;
+    struct batchnorm_args batchnorm;
+    struct add_args add;
+    struct dropout_args dropout;
+    struct lrn_args lrn;
+    struct loss_args loss;
+};
+
+#endif

@@ -1,0 +1,27 @@
+/* Networks by name. One file per network; each is a const struct. */
+#ifndef NETS_NETWORK_H
+#define NETS_NETWORK_H
+
+#include "nets/graph.h"
+
+/* What a network is built for. */
+struct network_request {
+    struct input_args input; /* the dataset's shape and normalization */
+    int classes;
+    float dropout;           /* for networks that have it */
+    float label_smoothing;
+};
+
+struct network {
+    const char *name;
+    const char *help; /* one line: shape and source */
+    void (*build)(struct graph *graph, const struct network_request *request);
+};
+
+/* All of them, ended by NULL. */
+extern const struct network *const networks[];
+
+/* Builds and finishes the graph. EXIT_USAGE: unknown name (with the nearest), or a shape that does not fit. Release with graph_release. */
+int network_build(struct graph *graph, const char *name, const struct network_request *request, struct error *error);
+
+#endif

@@ -1,0 +1,37 @@
+/* A plan: one graph made ready to run on one device in one mode with one batch size.
+ *
+ * Nodes are fused into operations as the backend allows, every activation gets a place in one arena by its lifetime, and nothing is
+ * allocated afterwards. A plan is used by one thread at a time. */
+#ifndef NETS_PLAN_H
+#define NETS_PLAN_H
+
+#include "nets/backend.h"
+
+struct plan;
+
+/* How the weights come and the gradients go while a step runs. Ranges are of the canonical vector, in floats: [begin, end). */
+struct plan_hooks {
+    void *context;
+    /* Before an operation reads weights in that range: make them current. May wait. NULL: they are. */
+    int (*need)(void *context, size_t begin, size_t end, struct error *error);
+    /* Gradients in that range are final and no more weights in it will be read in this step. NULL: nobody asks. */
+    int (*ready)(void *context, size_t begin, size_t end, struct error *error);
+};
+
+int plan_make(struct plan **plan, const struct backend *backend, struct device *device, const struct graph *graph, int batch, bool training, struct error *error);
+void plan_free(struct plan *plan); /* accepts NULL */
+
+int plan_forward(struct plan *plan, const struct step *step, const struct plan_hooks *hooks, struct error *error);
+int plan_backward(struct plan *plan, const struct step *step, const struct plan_hooks *hooks, struct error *error);
+void plan_result(struct plan *plan, struct step_result *result);
+
+/* The loss node's input (logits) of the last forward, as [B][classes]. */
+void plan_logits(struct plan *plan, float *logits);
+
+/* Bytes of arena, kept state and scratch. */
+size_t plan_bytes(const struct plan *plan);
+
+/* One row per operation, fusions shown. */
+void plan_describe(const struct plan *plan, char *text, size_t bytes);
+
+#endif

@@ -1,0 +1,24 @@
+/* The list of test subjects. Each tests/test_NAME.c defines `int test_NAME(void)`, which runs one cmocka group and returns the number of failures.
+ * A test that cannot run here says why through test_skip. */
+#ifndef TESTS_TESTS_H
+#define TESTS_TESTS_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+/* Prints the reason, then skips the test that is running. */
+#define test_skip(reason) do { print_message("# skip: %s\n", reason); skip(); } while (0)
+
+/* X(name): one row per subject. */
+#define TEST_SUBJECTS(X) \
+    X(base)
+
+#define X(name) int test_##name(void);
+TEST_SUBJECTS(X)
+#undef X
+
+#endif
