@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,15 +48,15 @@ int door_faults_from_environment(struct error *error)
     const char *plan = getenv("ONESTEP_FAULT");
     if (!plan)
         return 0;
-    char name[16] = "", stay[8] = "";
-    long n = 0;
-    int number = 0;
-    int fields = sscanf(plan, "%15[a-z]:%ld:%d:%7s", name, &n, &number, stay);
-    for (int call = 0; call < DOOR_CALLS; call++)
-        if (fields >= 3 && n > 0 && number > 0 && strcmp(name, call_names[call]) == 0 && (fields == 3 || strcmp(stay, "stay") == 0)) {
-            door_fail_at(call, n, number, fields == 4);
-            return 0;
-        }
+    char name[16];
+    int64_t n;
+    int number, end = 0;
+    if (sscanf(plan, "%15[a-z]:%18" SCNd64 ":%9d%n", name, &n, &number, &end) == 3 && n > 0 && number > 0)
+        for (int call = 0; call < DOOR_CALLS; call++)
+            if (strcmp(name, call_names[call]) == 0 && (!plan[end] || strcmp(plan + end, ":stay") == 0)) {
+                door_fail_at(call, n, number, plan[end]);
+                return 0;
+            }
     return fail(error, EXIT_USAGE, "ONESTEP_FAULT: want CALL:N:ERRNO or CALL:N:ERRNO:stay, got \"%s\"", plan);
 }
 
@@ -70,7 +71,8 @@ static int open_retrying(const char *path, int flags)
     return fd;
 }
 
-int door_open_read(const char *path) { return open_retrying(path, O_RDONLY); }
+/* Not blocking: opening a named pipe that nobody writes to would wait for ever. It changes nothing for a file or a folder. */
+int door_open_read(const char *path) { return open_retrying(path, O_RDONLY | O_NONBLOCK); }
 int door_open_new(const char *path) { return open_retrying(path, O_WRONLY | O_CREAT | O_TRUNC); }
 int door_open_append(const char *path) { return open_retrying(path, O_WRONLY | O_CREAT | O_APPEND); }
 

@@ -34,8 +34,10 @@ int fail_errno(struct error *error, int code, int number, const char *format, ..
     va_start(arguments, format);
     write_message(error, code, format, arguments);
     va_end(arguments);
-    size_t used = strlen(error->text);
-    snprintf(error->text + used, sizeof error->text - used, ": %s", strerror(number));
+    char reason[128];
+    size_t n = (size_t)snprintf(reason, sizeof reason, ": %.100s", strerror(number));
+    size_t used = strlen(error->text), room = sizeof error->text - 1 - n; /* the reason is kept whole */
+    memcpy(error->text + (used < room ? used : room), reason, n + 1);
     return -1;
 }
 

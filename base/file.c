@@ -50,7 +50,7 @@ int file_replace(const char *path, const struct file_part *parts, int n_parts, s
 {
     char part[PATH_ROOM];
     if ((size_t)snprintf(part, sizeof part, "%s.part", path) >= sizeof part)
-        return fail(error, EXIT_OUTPUT, "%.60s...: want a path shorter than %d characters", path, PATH_ROOM - 6);
+        return fail(error, EXIT_OUTPUT, "%.60s...: want a path shorter than %d characters", path, PATH_ROOM - 5);
     if (write_parts(part, parts, n_parts) || door_rename(part, path)) {
         int number = errno;
         door_remove(part);

@@ -11,7 +11,8 @@ struct error;
 struct file_part { const void *bytes; size_t n; };
 
 /* Writes the parts to `path` so that at any moment the path holds the old file or the whole new one: path.part, fsync, rename, fsync
- * of the folder. On failure the temporary file is removed, the old file stays, EXIT_OUTPUT. */
+ * of the folder. On failure, EXIT_OUTPUT, the temporary file is removed and the old file stays; when only the folder's fsync failed the
+ * new file is in its place, and the message says so. */
 int file_replace(const char *path, const struct file_part *parts, int n_parts, struct error *error);
 
 /* Appends text to an open file (door_open_append). EXIT_OUTPUT; `path` is for the message. */

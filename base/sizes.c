@@ -28,7 +28,6 @@ bool parse_double(const char *text, double *value)
     if (digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X'))
         return false;
     char *end;
-    errno = 0;
     double parsed = strtod(text, &end);
     if (end == text || *end || !isfinite(parsed))
         return false;
