@@ -6,6 +6,7 @@
 #ifndef DATA_DATASET_H
 #define DATA_DATASET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,7 +26,8 @@ struct dataset_request {
 
 struct dataset_format {
     const char *name;
-    const char *help; /* one line, for `onestep config` and errors */
+    const char *help;  /* one line, for `onestep config` and errors */
+    bool needs_folder; /* request.path must be given */
     int (*open)(struct dataset *dataset, const struct dataset_request *request, struct error *error);
     /* Sample `index`, 0..n-1, into `raw` (sample_bytes of room): *bytes of it, and its label. Thread-safe. EXIT_INPUT. */
     int (*read)(const struct dataset *dataset, int64_t index, void *raw, size_t *bytes, int32_t *label, struct error *error);
@@ -50,7 +52,8 @@ int dataset_open(struct dataset *dataset, const struct dataset_request *request,
 void dataset_close(struct dataset *dataset);
 
 /* Where `data.path = auto` finds the dataset `name`: $ONESTEP_DATA/<folder>, then datasets/<folder>, each with the same folder name as
- * the dataset's. Writes the path and returns 0, or -1 with EXIT_INPUT naming the places looked at. */
+ * the dataset's; an empty path for a format that needs no folder. Writes the path and returns 0, or -1: EXIT_INPUT naming the places
+ * looked at, EXIT_USAGE for an unknown name. */
 int dataset_find(const char *name, char *path, size_t path_bytes, struct error *error);
 
 #endif

@@ -1,0 +1,35 @@
+/* See order.h. */
+#include "data/order.h"
+
+#include "base/philox.h"
+
+/* Eight rounds, twice the four that a pseudorandom permutation needs, because the halves of a small domain are one or two bits. */
+enum { ROUNDS = 8, PURPOSE_ORDER = 0x6f72646572 };
+
+struct cipher { uint64_t key, epoch; int half_bits; uint32_t mask; };
+
+static uint64_t encipher(const struct cipher *cipher, uint64_t x)
+{
+    uint32_t left = (uint32_t)(x >> cipher->half_bits), right = (uint32_t)x & cipher->mask;
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        uint32_t next = left ^ (philox(cipher->key, cipher->epoch, round << 32 | right).word[0] & cipher->mask);
+        left = right;
+        right = next;
+    }
+    return (uint64_t)left << cipher->half_bits | right;
+}
+
+int64_t order_at(uint64_t seed, int64_t epoch, int64_t n, int64_t position)
+{
+    int half_bits = 1;
+    while (half_bits < 31 && (int64_t)1 << 2 * half_bits < n)
+        half_bits++;
+    struct cipher cipher = { philox_key(seed, PURPOSE_ORDER), (uint64_t)epoch, half_bits, ((uint32_t)1 << half_bits) - 1 };
+    /* The domain is less than four times n (but for n < 4), so the walk takes less than four steps on average; it ends because
+     * a permutation's cycles are closed and this one contains `position`. */
+    uint64_t x = (uint64_t)position;
+    do
+        x = encipher(&cipher, x);
+    while (x >= (uint64_t)n);
+    return (int64_t)x;
+}
