@@ -20,7 +20,8 @@
 
 /* X(name): one row per subject. */
 #define TEST_SUBJECTS(X) \
-    X(base)
+    X(base) \
+    X(ring)
 
 #define X(name) int test_##name(void);
 TEST_SUBJECTS(X)
