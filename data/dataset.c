@@ -3,6 +3,7 @@
 
 #include "base/door.h"
 #include "base/error.h"
+#include "base/nearest.h"
 #include "data/formats.h"
 
 #include <stdio.h>
@@ -11,49 +12,20 @@
 
 const struct dataset_format *const dataset_formats[] = { &dataset_mnist, &dataset_synthetic, NULL };
 
-enum { NAME_ROOM = 32, DISTANCE_WORTH_SUGGESTING = 3 };
-
-/* Insertions, deletions and replacements that lead from a to b: one row of the dynamic programme at a time. */
-static int edit_distance(const char *a, const char *b)
-{
-    int row[NAME_ROOM], n = (int)strnlen(b, NAME_ROOM - 1);
-    for (int j = 0; j <= n; j++)
-        row[j] = j;
-    for (int i = 1; a[i - 1]; i++) {
-        int diagonal = row[0];
-        row[0] = i;
-        for (int j = 1; j <= n; j++) {
-            int replaced = diagonal + (a[i - 1] != b[j - 1]), gap = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            diagonal = row[j];
-            row[j] = replaced < gap ? replaced : gap;
-        }
-    }
-    return row[n];
-}
-
-static int unknown_name(const char *name, struct error *error)
-{
-    char known[256] = "", nearest[64] = "";
-    int least = DISTANCE_WORTH_SUGGESTING + 1;
-    for (int i = 0; dataset_formats[i]; i++) {
-        const char *candidate = dataset_formats[i]->name;
-        size_t used = strlen(known);
-        snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", candidate);
-        int distance = edit_distance(name, candidate);
-        if (distance < least) {
-            least = distance;
-            snprintf(nearest, sizeof nearest, "; did you mean %s?", candidate);
-        }
-    }
-    return fail(error, EXIT_USAGE, "no dataset is called \"%s\": want one of %s%s", name, known, nearest);
-}
+enum { LISTED = sizeof dataset_formats / sizeof dataset_formats[0] };
 
 static const struct dataset_format *find_format(const char *name, struct error *error)
 {
-    for (int i = 0; dataset_formats[i]; i++)
-        if (strcmp(dataset_formats[i]->name, name) == 0)
+    const char *names[LISTED] = { NULL };
+    char known[256] = "";
+    for (int i = 0; dataset_formats[i]; i++) {
+        names[i] = dataset_formats[i]->name;
+        if (strcmp(names[i], name) == 0)
             return dataset_formats[i];
-    unknown_name(name, error);
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", names[i]);
+    }
+    fail(error, EXIT_USAGE, "dataset: want one of %s, found \"%s\"; the nearest is %s", known, name, nearest_name(name, names));
     return NULL;
 }
 

@@ -96,7 +96,7 @@ static void draw_strokes(struct draws *draws, const struct glyph *glyph, float n
             pen_down = false;
             continue;
         }
-        float x = (float)glyph->points[i][0] + draw_between(draws, -1, 1), y = (float)glyph->points[i][1] + draw_between(draws, -1, 1);
+        float x = (float)glyph->points[i][0] + draw_between(draws, -2, 2), y = (float)glyph->points[i][1] + draw_between(draws, -2, 2);
         struct point at = { a.xx * x + a.xy * y + a.x0, a.yx * x + a.yy * y + a.y0 };
         if (pen_down)
             add_piece(nearest, before, at, reach);
