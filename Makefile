@@ -19,7 +19,7 @@ VARIANT_tsan := -O1 -fsanitize=thread
 
 ONEDNN ?= $(shell printf '\#include <oneapi/dnnl/dnnl_version.h>\n\#if DNNL_VERSION_MAJOR != 2\n\#error\n\#endif\n' | $(CC) -E -x c - >/dev/null 2>&1 && echo 1 || echo 0)
 DEFINES := -DONESTEP_VERSION='"$(shell cat VERSION)"' $(if $(filter 1,$(ONEDNN)),-DHAVE_ONEDNN)
-LIBS := $(if $(filter 1,$(ONEDNN)),-ldnnl) -linih -lcjson -lhwloc -lz -lm -lpthread
+LIBS := $(if $(filter 1,$(ONEDNN)),-ldnnl -lgomp) -linih -lcjson -lhwloc -lz -lm -lpthread
 
 ROOMS := base data nets cpu trainer
 SOURCES := $(filter-out $(if $(filter 1,$(ONEDNN)),,cpu/dnnl%.c),$(foreach room,$(ROOMS),$(wildcard $(room)/*.c)))

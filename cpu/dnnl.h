@@ -1,0 +1,166 @@
+/* oneDNN behind the backend table. Inside cpu/ only.
+ *
+ * An operation is three sequences of stages: pack, forward, backward. A stage is one oneDNN primitive and, for each of its arguments,
+ * the place where the data will be: a tensor, the canonical weights, scratch. Places are resolved when a stage runs, because the plan
+ * binds memory after the constructors, and weights and gradients move from step to step; oneDNN is told only of what moved.
+ * Constructors append stages, and where two layouts disagree a reorder goes in between.
+ *
+ * A tensor's `detail` is the dnnl_memory_desc_t (always N, C, H, W) of the operation that made it.
+ *
+ * Threads: Debian's oneDNN is built on OpenMP, whose thread count belongs to the calling thread and starts as the number of
+ * processors. Preparing and running both set it to one on the thread they are on. */
+#ifndef CPU_DNNL_H
+#define CPU_DNNL_H
+
+#include "cpu/device.h"
+#include "nets/backend.h"
+
+#include <oneapi/dnnl/dnnl.h>
+
+/* "2.6.3": of the library that is loaded. Static storage of the calling thread's. */
+const char *onednn_version(void);
+
+/* ---- the device ---- */
+
+/* What struct device.engine points at. */
+struct onednn {
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    dnnl_primitive_attr_t attr; /* scratch comes from the caller */
+    bool nhwc;                  /* every activation in NHWC; otherwise as each primitive likes best */
+};
+
+/* One OpenMP thread for whatever this thread does from now on. Costs a few nanoseconds. */
+void onednn_single_thread(void);
+
+/* 0, or -1 with "cpu: oneDNN: <what>: <status>". */
+int onednn_check(dnnl_status_t status, const char *what, struct error *error);
+
+/* ---- operations ---- */
+
+enum place_kind { PLACE_NONE, PLACE_DATA, PLACE_GRADIENT, PLACE_WEIGHT, PLACE_DWEIGHT, PLACE_STAT, PLACE_SCRATCH, PLACE_SAVED, PLACE_PACKED };
+
+struct place {
+    enum place_kind kind;
+    const struct tensor *tensor; /* DATA, GRADIENT */
+    size_t offset;               /* floats into the canonical vectors; bytes into scratch, saved */
+    void *packed;
+};
+
+enum { STAGE_ARGS = 12, SEQUENCE_STAGES = 2 * NODE_INPUTS };
+
+struct stage {
+    const char *what;
+    dnnl_primitive_t primitive;
+    int n_args;
+    dnnl_exec_arg_t args[STAGE_ARGS];
+    struct place places[STAGE_ARGS];
+    void *bound[STAGE_ARGS]; /* what oneDNN was last told */
+};
+
+struct sequence { int n; struct stage stages[SEQUENCE_STAGES]; };
+
+struct onednn_op {
+    struct op head;
+    struct device *device;
+    struct sequence pack, forward, backward;
+    dnnl_memory_desc_t layout; /* of the output */
+    size_t own_scratch;        /* bytes in front of the primitives' scratch */
+    void *packed[2];           /* weights in the layouts that forward and backward-data want */
+    int n_packed;
+};
+
+int onednn_run(struct onednn_op *op, struct sequence *sequence, const struct step *step, struct error *error);
+void *onednn_resolve(const struct onednn_op *op, const struct place *place, const struct step *step);
+
+/* For op_calls: run the sequence of that name and nothing else. */
+int onednn_pack(struct op *op, const struct step *step, struct error *error);
+int onednn_forward(struct op *op, const struct step *step, struct error *error);
+int onednn_backward(struct op *op, const struct step *step, struct error *error);
+void onednn_free(struct op *op);
+
+/* ---- building one: the first failure sticks, everything after it does nothing ---- */
+
+enum { BUILD_DESCS = 4 };
+
+struct build {
+    struct onednn_op *op;
+    const struct op_request *request;
+    const struct onednn *onednn;
+    size_t primitive_scratch;
+    dnnl_primitive_desc_t descs[BUILD_DESCS];
+    int n_descs;
+    bool failed;
+    struct error *error;
+};
+
+/* op_bytes: sizeof a struct that begins with struct onednn_op. -1 when there is no memory: then there is nothing to end. */
+int build_begin(struct build *build, size_t op_bytes, const struct op_request *request, struct error *error);
+
+/* Hands the operation over with its output's layout set, or frees it and returns -1. */
+int build_end(struct build *build, const struct op_calls *calls, struct op **op);
+
+/* Sticks, unless the status is success. */
+bool build_check(struct build *build, dnnl_status_t status, const char *what);
+
+/* A primitive descriptor that lives until build_end; `status` is that of the initialization of `desc`. */
+dnnl_primitive_desc_t build_describe(struct build *build, dnnl_status_t status, const void *desc, dnnl_primitive_desc_t hint, const char *what);
+dnnl_primitive_desc_t build_keep(struct build *build, dnnl_status_t status, dnnl_primitive_desc_t desc, const char *what);
+
+/* The layout that a described primitive has chosen for an argument (DNNL_ARG_...). */
+const dnnl_memory_desc_t *build_layout(const struct build *build, dnnl_primitive_desc_t desc, int arg);
+
+struct binding { int arg; struct place place; }; /* PLACE_NONE: the argument is absent */
+
+void build_stage(struct build *build, struct sequence *sequence, dnnl_primitive_desc_t desc, const char *what, const struct binding *bindings, int n);
+
+/* `from` itself when both layouts agree, otherwise scratch that a reorder has filled. */
+struct place build_converted(struct build *build, struct sequence *sequence, struct place from, const dnnl_memory_desc_t *have, const dnnl_memory_desc_t *want);
+
+/* Where a primitive that makes `made` shall write what has to end as `want` in `to`; build_deliver then adds the reorder, if one is needed. */
+struct place build_target(struct build *build, struct place to, const dnnl_memory_desc_t *made, const dnnl_memory_desc_t *want);
+void build_deliver(struct build *build, struct sequence *sequence, struct place from, const dnnl_memory_desc_t *made, struct place to, const dnnl_memory_desc_t *want);
+void build_reorder(struct build *build, struct sequence *sequence, struct place from, const dnnl_memory_desc_t *have, struct place to, const dnnl_memory_desc_t *want);
+
+struct place build_scratch(struct build *build, size_t bytes);
+struct place build_saved(struct build *build, size_t bytes);
+
+/* Canonical weights as `want`: in place, or a packed copy that `pack` fills. */
+struct place build_packed(struct build *build, const struct param *param, const dnnl_memory_desc_t *canonical, const dnnl_memory_desc_t *want);
+
+/* ---- layouts and places ---- */
+
+void layout_plain(dnnl_memory_desc_t *layout, int rank, const dnnl_dims_t dims); /* rank 1..4, last dimension fastest */
+void layout_activation(dnnl_memory_desc_t *layout, struct shape shape, int batch, dnnl_format_tag_t tag);
+bool layouts_agree(const dnnl_memory_desc_t *a, const dnnl_memory_desc_t *b);     /* the same bytes mean the same */
+
+static inline const dnnl_memory_desc_t *tensor_layout(const struct tensor *tensor) { return tensor->detail; }
+static inline struct place place_data(const struct tensor *tensor) { return (struct place){ .kind = PLACE_DATA, .tensor = tensor }; }
+static inline struct place place_gradient(const struct tensor *tensor) { return (struct place){ .kind = PLACE_GRADIENT, .tensor = tensor }; }
+
+/* Nowhere when there is no such parameter. */
+static inline struct place place_param(enum place_kind kind, const struct param *param)
+{
+    return param ? (struct place){ .kind = kind, .offset = param->offset } : (struct place){ .kind = PLACE_NONE };
+}
+
+/* ---- the table's entries ---- */
+
+int onednn_input(struct op **op, const struct op_request *request, const struct input_args *args, struct error *error);
+int onednn_conv(struct op **op, const struct op_request *request, const struct conv_args *args, struct error *error);
+int onednn_pool(struct op **op, const struct op_request *request, const struct pool_args *args, struct error *error);
+int onednn_linear(struct op **op, const struct op_request *request, const struct linear_args *args, struct error *error);
+int onednn_relu(struct op **op, const struct op_request *request, struct error *error);
+int onednn_batchnorm(struct op **op, const struct op_request *request, const struct batchnorm_args *args, struct error *error);
+int onednn_add(struct op **op, const struct op_request *request, const struct add_args *args, struct error *error);
+int onednn_concat(struct op **op, const struct op_request *request, struct error *error);
+int onednn_dropout(struct op **op, const struct op_request *request, const struct dropout_args *args, struct error *error);
+int onednn_lrn(struct op **op, const struct op_request *request, const struct lrn_args *args, struct error *error);
+int onednn_loss(struct op **op, const struct op_request *request, const struct loss_args *args, struct error *error);
+
+void onednn_accumulate(struct device *device, const struct tensor *to, const struct tensor *from);
+void onednn_result(struct op *loss, struct step_result *result);
+void onednn_tensor_out(struct device *device, const struct tensor *tensor, bool gradient, float *nchw);
+void onednn_tensor_in(struct device *device, const struct tensor *tensor, bool gradient, const float *nchw);
+
+#endif

@@ -1,0 +1,131 @@
+/* Convolution. In NHWC the activations are given and the weights' layout is oneDNN's choice; otherwise everything is.
+ *
+ * Forward and backward-data each compute on a packed copy of the weights (one copy where both want the same), and the weights' gradient
+ * leaves in oneDNN's layout and is unpacked to the canonical one. */
+#include "cpu/dnnl.h"
+
+/* What the three primitives of one convolution have in common. */
+struct geometry {
+    dnnl_memory_desc_t x, w, bias, y; /* what is asked for; x, w, y may leave the layout open */
+    dnnl_memory_desc_t canonical;     /* OIHW */
+    dnnl_memory_desc_t *bias_or_null;
+    dnnl_dims_t stride, before, after;
+};
+
+/* Padding behind the last row or column that the output's size leaves needed. */
+static dnnl_dim_t padding_after(int in, int out, const struct conv_args *args)
+{
+    int needed = (out - 1) * args->stride + args->size - in - args->pad;
+    return needed > 0 ? needed : 0;
+}
+
+static void describe(struct geometry *geometry, const struct build *build, const struct conv_args *args)
+{
+    const struct op_request *request = build->request;
+    struct shape in = request->inputs[0]->shape, out = request->output->shape;
+    dnnl_format_tag_t tag = build->onednn->nhwc ? dnnl_nhwc : dnnl_format_tag_any;
+    const dnnl_dims_t w = { out.c, in.c, args->size, args->size }, bias = { out.c };
+    layout_activation(&geometry->x, in, request->batch, tag);
+    layout_activation(&geometry->y, out, request->batch, tag);
+    layout_plain(&geometry->canonical, 4, w);
+    layout_plain(&geometry->bias, 1, bias);
+    ASSERT(dnnl_memory_desc_init_by_tag(&geometry->w, 4, w, dnnl_f32, dnnl_format_tag_any) == dnnl_success);
+    geometry->bias_or_null = request->params[1] ? &geometry->bias : NULL;
+    geometry->stride[0] = geometry->stride[1] = args->stride;
+    geometry->before[0] = geometry->before[1] = args->pad;
+    geometry->after[0] = padding_after(in.h, out.h, args);
+    geometry->after[1] = padding_after(in.w, out.w, args);
+}
+
+/* Returns its descriptor: the hint for the backward ones. */
+static dnnl_primitive_desc_t forward(struct build *build, const struct geometry *g, struct place *packed, dnnl_memory_desc_t *packed_layout)
+{
+    static const char what[] = "convolution, forward";
+    const struct op_request *request = build->request;
+    const struct tensor *x = request->inputs[0];
+    dnnl_convolution_desc_t conv;
+    dnnl_prop_kind_t kind = request->training ? dnnl_forward_training : dnnl_forward_inference;
+    dnnl_status_t status = dnnl_convolution_forward_desc_init(&conv, kind, dnnl_convolution_auto, &g->x, &g->w, g->bias_or_null, &g->y, g->stride, g->before, g->after);
+    dnnl_primitive_desc_t desc = build_describe(build, status, &conv, NULL, what);
+    if (build->failed)
+        return NULL;
+    build->op->layout = *build_layout(build, desc, DNNL_ARG_DST);
+    *packed_layout = *build_layout(build, desc, DNNL_ARG_WEIGHTS);
+    *packed = build_packed(build, request->params[0], &g->canonical, packed_layout);
+    struct place from = build_converted(build, &build->op->forward, place_data(x), tensor_layout(x), build_layout(build, desc, DNNL_ARG_SRC));
+    const struct binding bindings[] = {
+        { DNNL_ARG_SRC, from },
+        { DNNL_ARG_WEIGHTS, *packed },
+        { DNNL_ARG_BIAS, place_param(PLACE_WEIGHT, request->params[1]) },
+        { DNNL_ARG_DST, place_data(request->output) },
+    };
+    build_stage(build, &build->op->forward, desc, what, bindings, 4);
+    return desc;
+}
+
+static void backward_weights(struct build *build, const struct geometry *g, dnnl_primitive_desc_t hint)
+{
+    static const char what[] = "convolution, backward for weights";
+    const struct op_request *request = build->request;
+    const struct tensor *x = request->inputs[0];
+    struct sequence *sequence = &build->op->backward;
+    dnnl_convolution_desc_t conv;
+    dnnl_status_t status = dnnl_convolution_backward_weights_desc_init(&conv, dnnl_convolution_auto, &g->x, &g->w, g->bias_or_null, &g->y, g->stride, g->before, g->after);
+    dnnl_primitive_desc_t desc = build_describe(build, status, &conv, hint, what);
+    if (build->failed)
+        return;
+    const dnnl_memory_desc_t *made = build_layout(build, desc, DNNL_ARG_DIFF_WEIGHTS);
+    struct place dw = place_param(PLACE_DWEIGHT, request->params[0]);
+    struct place packed = build_target(build, dw, made, &g->canonical);
+    const struct binding bindings[] = {
+        { DNNL_ARG_SRC, build_converted(build, sequence, place_data(x), tensor_layout(x), build_layout(build, desc, DNNL_ARG_SRC)) },
+        { DNNL_ARG_DIFF_DST, build_converted(build, sequence, place_gradient(request->output), &build->op->layout, build_layout(build, desc, DNNL_ARG_DIFF_DST)) },
+        { DNNL_ARG_DIFF_WEIGHTS, packed },
+        { DNNL_ARG_DIFF_BIAS, place_param(PLACE_DWEIGHT, request->params[1]) },
+    };
+    build_stage(build, sequence, desc, what, bindings, 4);
+    build_deliver(build, sequence, packed, made, dw, &g->canonical);
+}
+
+static void backward_data(struct build *build, const struct geometry *g, dnnl_primitive_desc_t hint, struct place packed, const dnnl_memory_desc_t *packed_layout)
+{
+    static const char what[] = "convolution, backward for data";
+    const struct op_request *request = build->request;
+    const struct tensor *x = request->inputs[0];
+    struct sequence *sequence = &build->op->backward;
+    dnnl_convolution_desc_t conv;
+    dnnl_status_t status = dnnl_convolution_backward_data_desc_init(&conv, dnnl_convolution_auto, &g->x, &g->w, &g->y, g->stride, g->before, g->after);
+    dnnl_primitive_desc_t desc = build_describe(build, status, &conv, hint, what);
+    if (build->failed)
+        return;
+    const dnnl_memory_desc_t *w = build_layout(build, desc, DNNL_ARG_WEIGHTS), *made = build_layout(build, desc, DNNL_ARG_DIFF_SRC);
+    if (!layouts_agree(w, packed_layout))
+        packed = build_packed(build, request->params[0], &g->canonical, w);
+    struct place dx = build_target(build, place_gradient(x), made, tensor_layout(x));
+    const struct binding bindings[] = {
+        { DNNL_ARG_DIFF_DST, build_converted(build, sequence, place_gradient(request->output), &build->op->layout, build_layout(build, desc, DNNL_ARG_DIFF_DST)) },
+        { DNNL_ARG_WEIGHTS, packed },
+        { DNNL_ARG_DIFF_SRC, dx },
+    };
+    build_stage(build, sequence, desc, what, bindings, 3);
+    build_deliver(build, sequence, dx, made, place_gradient(x), tensor_layout(x));
+}
+
+int onednn_conv(struct op **op, const struct op_request *request, const struct conv_args *args, struct error *error)
+{
+    static const struct op_calls packing = { .pack = onednn_pack, .forward = onednn_forward, .backward = onednn_backward, .free = onednn_free };
+    static const struct op_calls in_place = { .forward = onednn_forward, .backward = onednn_backward, .free = onednn_free };
+    struct build build;
+    struct geometry geometry;
+    struct place packed = { .kind = PLACE_NONE };
+    dnnl_memory_desc_t packed_layout;
+    if (build_begin(&build, sizeof(struct onednn_op), request, error))
+        return -1;
+    describe(&geometry, &build, args);
+    dnnl_primitive_desc_t hint = forward(&build, &geometry, &packed, &packed_layout);
+    if (request->training)
+        backward_weights(&build, &geometry, hint);
+    if (request->training && request->want_gradient[0])
+        backward_data(&build, &geometry, hint, packed, &packed_layout);
+    return build_end(&build, build.op->pack.n ? &packing : &in_place, op);
+}

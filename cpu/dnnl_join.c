@@ -1,0 +1,74 @@
+/* Where branches meet: addition and concatenation. Inputs whose layout differs are reordered; a gradient goes back as a reorder. */
+#include "cpu/dnnl.h"
+
+int onednn_add(struct op **op, const struct op_request *request, const struct add_args *args, struct error *error)
+{
+    static const struct op_calls calls = { .forward = onednn_forward, .backward = onednn_backward, .free = onednn_free };
+    static const char what[] = "addition";
+    (void)args;
+    const struct tensor *a = request->inputs[0], *b = request->inputs[1], *y = request->output;
+    const dnnl_memory_desc_t *layout = tensor_layout(a);
+    struct build build;
+    dnnl_binary_desc_t binary;
+    if (build_begin(&build, sizeof(struct onednn_op), request, error))
+        return -1;
+    build.op->layout = *layout;
+    dnnl_primitive_desc_t sum = build_describe(&build, dnnl_binary_desc_init(&binary, dnnl_binary_add, layout, layout, layout), &binary, NULL, what);
+    const struct binding bindings[] = {
+        { DNNL_ARG_SRC_0, place_data(a) },
+        { DNNL_ARG_SRC_1, build_converted(&build, &build.op->forward, place_data(b), tensor_layout(b), layout) },
+        { DNNL_ARG_DST, place_data(y) },
+    };
+    build_stage(&build, &build.op->forward, sum, what, bindings, 3);
+    for (int i = 0; i < 2; i++)
+        if (request->training && request->want_gradient[i])
+            build_reorder(&build, &build.op->backward, place_gradient(y), layout, place_gradient(request->inputs[i]), tensor_layout(request->inputs[i]));
+    return build_end(&build, &calls, op);
+}
+
+/* Blocks of sixteen channels join without a seam only when every input ends on a block. */
+static bool blocks_join(const struct op_request *request)
+{
+    for (int i = 0; i < request->n_inputs; i++)
+        if (request->inputs[i]->shape.c % 16)
+            return false;
+    return true;
+}
+
+static void split_gradient(struct build *build)
+{
+    const struct op_request *request = build->request;
+    dnnl_dims_t offset = { 0 };
+    for (int i = 0; i < request->n_inputs; i++) {
+        const struct tensor *x = request->inputs[i];
+        dnnl_memory_desc_t part;
+        if (request->want_gradient[i] && build_check(build, dnnl_memory_desc_init_submemory(&part, &build->op->layout, tensor_layout(x)->dims, offset), "concatenation, backward"))
+            build_reorder(build, &build->op->backward, place_gradient(request->output), &part, place_gradient(x), tensor_layout(x));
+        offset[1] += x->shape.c;
+    }
+}
+
+int onednn_concat(struct op **op, const struct op_request *request, struct error *error)
+{
+    static const struct op_calls calls = { .forward = onednn_forward, .backward = onednn_backward, .free = onednn_free };
+    static const char what[] = "concatenation";
+    dnnl_memory_desc_t layouts[NODE_INPUTS], nhwc;
+    struct binding bindings[NODE_INPUTS + 1] = { { DNNL_ARG_DST, place_data(request->output) } };
+    struct build build;
+    if (build_begin(&build, sizeof(struct onednn_op), request, error))
+        return -1;
+    for (int i = 0; i < request->n_inputs; i++) {
+        layouts[i] = *tensor_layout(request->inputs[i]);
+        bindings[i + 1] = (struct binding){ DNNL_ARG_MULTIPLE_SRC + i, place_data(request->inputs[i]) };
+    }
+    layout_activation(&nhwc, request->output->shape, request->batch, dnnl_nhwc);
+    const dnnl_memory_desc_t *want = build.onednn->nhwc || !blocks_join(request) ? &nhwc : NULL;
+    dnnl_primitive_desc_t join = NULL;
+    dnnl_status_t status = dnnl_concat_primitive_desc_create(&join, want, request->n_inputs, 1, layouts, build.onednn->attr, build.onednn->engine);
+    join = build_keep(&build, status, join, what);
+    build.op->layout = *build_layout(&build, join, DNNL_ARG_DST);
+    build_stage(&build, &build.op->forward, join, what, bindings, request->n_inputs + 1);
+    if (request->training)
+        split_gradient(&build);
+    return build_end(&build, &calls, op);
+}
