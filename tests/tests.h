@@ -21,7 +21,8 @@
 /* X(name): one row per subject. */
 #define TEST_SUBJECTS(X) \
     X(base) \
-    X(ring)
+    X(ring) \
+    X(loader)
 
 #define X(name) int test_##name(void);
 TEST_SUBJECTS(X)
