@@ -4,6 +4,8 @@
  * leaves in oneDNN's layout and is unpacked to the canonical one. */
 #include "cpu/dnnl.h"
 
+#include <string.h>
+
 /* What the three primitives of one convolution have in common. */
 struct geometry {
     dnnl_memory_desc_t x, w, bias, y; /* what is asked for; x, w, y may leave the layout open */
@@ -37,6 +39,26 @@ static void describe(struct geometry *geometry, const struct build *build, const
     geometry->after[1] = padding_after(in.w, out.w, args);
 }
 
+/* oneDNN offers its brgemm kernels first, but with fewer input channels than a vector has lanes the direct ones behind them take half
+ * the time (1 channel of 28x28 to 20, batch 64: 370 us against 570 us; 3 of 32x32 to 64: 1.2 ms against 2.3 ms). */
+static dnnl_primitive_desc_t choose_forward(struct build *build, const dnnl_convolution_desc_t *conv, const char *what)
+{
+    bool few = build->request->inputs[0]->shape.c < 16;
+    dnnl_primitive_desc_iterator_t offers = NULL;
+    dnnl_status_t status = dnnl_primitive_desc_iterator_create(&offers, conv, build->onednn->attr, build->onednn->engine, NULL);
+    if (!build_check(build, status, what))
+        return NULL;
+    dnnl_primitive_desc_t desc = dnnl_primitive_desc_iterator_fetch(offers);
+    const char *kernel = "";
+    dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, &kernel);
+    if (few && strncmp(kernel, "brgconv", 7) == 0 && dnnl_primitive_desc_iterator_next(offers) == dnnl_success) {
+        dnnl_primitive_desc_destroy(desc);
+        desc = dnnl_primitive_desc_iterator_fetch(offers);
+    }
+    dnnl_primitive_desc_iterator_destroy(offers);
+    return build_keep(build, dnnl_success, desc, what);
+}
+
 /* Returns its descriptor: the hint for the backward ones. */
 static dnnl_primitive_desc_t forward(struct build *build, const struct geometry *g, struct place *packed, dnnl_memory_desc_t *packed_layout)
 {
@@ -46,7 +68,7 @@ static dnnl_primitive_desc_t forward(struct build *build, const struct geometry 
     dnnl_convolution_desc_t conv;
     dnnl_prop_kind_t kind = request->training ? dnnl_forward_training : dnnl_forward_inference;
     dnnl_status_t status = dnnl_convolution_forward_desc_init(&conv, kind, dnnl_convolution_auto, &g->x, &g->w, g->bias_or_null, &g->y, g->stride, g->before, g->after);
-    dnnl_primitive_desc_t desc = build_describe(build, status, &conv, NULL, what);
+    dnnl_primitive_desc_t desc = build_check(build, status, what) ? choose_forward(build, &conv, what) : NULL;
     if (build->failed)
         return NULL;
     build->op->layout = *build_layout(build, desc, DNNL_ARG_DST);
