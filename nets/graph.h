@@ -69,7 +69,8 @@ void graph_release(struct graph *graph);
 /* The sticky error, or EXIT_USAGE when the last node is no loss. */
 int graph_finish(struct graph *graph, struct error *error);
 
-/* For layer families: appends a node whose output shape the family's `shape` hook computes. Returns its number, or 0 (the input) after an error. */
+/* For layer families: appends a node whose output shape the family's `shape` hook computes. Returns its number, or 0 (the input) after an error.
+ * `name` NULL: the kind and the node's number ("relu3"); `args` NULL: all zero. */
 int graph_append(struct graph *graph, const struct layer *layer, const char *name, const int *inputs, int n_inputs, const union layer_args *args);
 
 /* For layer families, inside `shape`: a parameter or statistic called "<node>.<suffix>". */

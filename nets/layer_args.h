@@ -15,7 +15,10 @@ struct pool_args {
     int size, stride, pad; /* size 0 in a pooling node: the whole plane (global) */
 };
 
-/* Cross-correlation, output floor((in + 2 pad - size)/stride) + 1. */
+/* How many windows fit along one side. */
+static inline int windows(int in, int size, int stride, int pad) { return (in + 2 * pad - size) / stride + 1; }
+
+/* Cross-correlation. */
 struct conv_args {
     int filters, size, stride, pad;
     bool no_bias;
