@@ -64,7 +64,7 @@ struct onednn_op {
     struct op head;
     struct device *device;
     struct sequence pack, forward, backward;
-    dnnl_memory_desc_t layout; /* of the output */
+    dnnl_memory_desc_t layout; /* of the output: what its tensor's detail points at */
     size_t own_scratch;        /* bytes in front of the primitives' scratch */
     void *packed[2];           /* weights in the layouts that forward and backward-data want */
     int n_packed;
@@ -94,10 +94,11 @@ struct build {
     struct error *error;
 };
 
-/* op_bytes: sizeof a struct that begins with struct onednn_op. -1 when there is no memory: then there is nothing to end. */
+/* op_bytes: sizeof a struct that begins with struct onednn_op. The constructor then sets op->layout before anything reads the output's.
+ * -1 when there is no memory: then there is nothing to end. */
 int build_begin(struct build *build, size_t op_bytes, const struct op_request *request, struct error *error);
 
-/* Hands the operation over with its output's layout set, or frees it and returns -1. */
+/* Hands the operation over with its output's bytes set, or frees it and returns -1. */
 int build_end(struct build *build, const struct op_calls *calls, struct op **op);
 
 /* Sticks, unless the status is success. */
@@ -114,13 +115,17 @@ struct binding { int arg; struct place place; }; /* PLACE_NONE: the argument is 
 
 void build_stage(struct build *build, struct sequence *sequence, dnnl_primitive_desc_t desc, const char *what, const struct binding *bindings, int n);
 
-/* `from` itself when both layouts agree, otherwise scratch that a reorder has filled. */
-struct place build_converted(struct build *build, struct sequence *sequence, struct place from, const dnnl_memory_desc_t *have, const dnnl_memory_desc_t *want);
+/* A place and how the data lies there. */
+struct view { struct place place; const dnnl_memory_desc_t *layout; };
 
-/* Where a primitive that makes `made` shall write what has to end as `want` in `to`; build_deliver then adds the reorder, if one is needed. */
-struct place build_target(struct build *build, struct place to, const dnnl_memory_desc_t *made, const dnnl_memory_desc_t *want);
-void build_deliver(struct build *build, struct sequence *sequence, struct place from, const dnnl_memory_desc_t *made, struct place to, const dnnl_memory_desc_t *want);
-void build_reorder(struct build *build, struct sequence *sequence, struct place from, const dnnl_memory_desc_t *have, struct place to, const dnnl_memory_desc_t *want);
+void build_reorder(struct build *build, struct sequence *sequence, struct view from, struct view to);
+
+/* `from`'s own place when it lies as wanted, otherwise scratch that a reorder has filled. */
+struct place build_converted(struct build *build, struct sequence *sequence, struct view from, const dnnl_memory_desc_t *want);
+
+/* Where a primitive that writes as `made` shall put what is meant for `to`: there, or in scratch, from where build_deliver reorders it. */
+struct view build_target(struct build *build, struct view to, const dnnl_memory_desc_t *made);
+void build_deliver(struct build *build, struct sequence *sequence, struct view from, struct view to);
 
 struct place build_scratch(struct build *build, size_t bytes);
 struct place build_saved(struct build *build, size_t bytes);
@@ -134,9 +139,19 @@ void layout_plain(dnnl_memory_desc_t *layout, int rank, const dnnl_dims_t dims);
 void layout_activation(dnnl_memory_desc_t *layout, struct shape shape, int batch, dnnl_format_tag_t tag);
 bool layouts_agree(const dnnl_memory_desc_t *a, const dnnl_memory_desc_t *b);     /* the same bytes mean the same */
 
+/* What a window needs behind the last row or column to make `out` outputs. */
+static inline dnnl_dim_t padding_after(dnnl_dim_t in, dnnl_dim_t out, dnnl_dim_t size, dnnl_dim_t stride, dnnl_dim_t before)
+{
+    dnnl_dim_t needed = (out - 1) * stride + size - in - before;
+    return needed > 0 ? needed : 0;
+}
+
 static inline const dnnl_memory_desc_t *tensor_layout(const struct tensor *tensor) { return tensor->detail; }
 static inline struct place place_data(const struct tensor *tensor) { return (struct place){ .kind = PLACE_DATA, .tensor = tensor }; }
 static inline struct place place_gradient(const struct tensor *tensor) { return (struct place){ .kind = PLACE_GRADIENT, .tensor = tensor }; }
+
+static inline struct view view_data(const struct tensor *tensor) { return (struct view){ place_data(tensor), tensor_layout(tensor) }; }
+static inline struct view view_gradient(const struct tensor *tensor) { return (struct view){ place_gradient(tensor), tensor_layout(tensor) }; }
 
 /* Nowhere when there is no such parameter. */
 static inline struct place place_param(enum place_kind kind, const struct param *param)

@@ -23,8 +23,9 @@ static int train(struct op *head, const struct step *step, struct error *error)
     struct onednn_op *op = &self->op;
     if (onednn_run(op, &op->forward, step, error))
         return -1;
-    follow(onednn_resolve(op, &self->running_mean, step), onednn_resolve(op, &self->mean, step), self->channels, self->momentum, 1);
-    follow(onednn_resolve(op, &self->running_variance, step), onednn_resolve(op, &self->variance, step), self->channels, self->momentum, self->unbiased);
+    const float *mean = onednn_resolve(op, &self->mean, step), *variance = onednn_resolve(op, &self->variance, step);
+    follow(onednn_resolve(op, &self->running_mean, step), mean, self->channels, self->momentum, 1);
+    follow(onednn_resolve(op, &self->running_variance, step), variance, self->channels, self->momentum, self->unbiased);
     return 0;
 }
 
@@ -75,7 +76,8 @@ int onednn_batchnorm(struct op **op, const struct op_request *request, const str
             { DNNL_ARG_SRC, place_data(x) }, { DNNL_ARG_MEAN, self->mean }, { DNNL_ARG_VARIANCE, self->variance },
             { DNNL_ARG_DIFF_DST, place_gradient(y) }, { DNNL_ARG_WORKSPACE, workspace },
             { DNNL_ARG_SCALE, place_param(PLACE_WEIGHT, scale) }, { DNNL_ARG_SHIFT, place_param(PLACE_WEIGHT, shift) }, /* not read, but counted */
-            { DNNL_ARG_DIFF_SRC, dx }, { DNNL_ARG_DIFF_SCALE, place_param(PLACE_DWEIGHT, scale) }, { DNNL_ARG_DIFF_SHIFT, place_param(PLACE_DWEIGHT, shift) },
+            { DNNL_ARG_DIFF_SRC, dx },
+            { DNNL_ARG_DIFF_SCALE, place_param(PLACE_DWEIGHT, scale) }, { DNNL_ARG_DIFF_SHIFT, place_param(PLACE_DWEIGHT, shift) },
         };
         build_stage(&build, &self->op.backward, backward, "batch normalization, backward", to_dx, 10);
     }

@@ -13,6 +13,7 @@ int build_begin(struct build *build, size_t op_bytes, const struct op_request *r
         return -1;
     build->op = op;
     build->op->device = request->device;
+    request->output->detail = &build->op->layout;
     return 0;
 }
 
@@ -88,35 +89,40 @@ struct place build_saved(struct build *build, size_t bytes)
     return place;
 }
 
-void build_reorder(struct build *build, struct sequence *sequence, struct place from, const dnnl_memory_desc_t *have, struct place to, const dnnl_memory_desc_t *want)
+void build_reorder(struct build *build, struct sequence *sequence, struct view from, struct view to)
 {
     static const char what[] = "reorder";
     dnnl_primitive_desc_t desc = NULL;
     dnnl_engine_t engine = build->onednn->engine;
-    if (build->failed || !build_check(build, dnnl_reorder_primitive_desc_create(&desc, have, engine, want, engine, build->onednn->attr), what))
+    if (build->failed)
         return;
-    build_stage(build, sequence, desc, what, (const struct binding[]){ { DNNL_ARG_FROM, from }, { DNNL_ARG_TO, to } }, 2);
+    dnnl_status_t status = dnnl_reorder_primitive_desc_create(&desc, from.layout, engine, to.layout, engine, build->onednn->attr);
+    if (!build_check(build, status, what))
+        return;
+    build_stage(build, sequence, desc, what, (const struct binding[]){ { DNNL_ARG_FROM, from.place }, { DNNL_ARG_TO, to.place } }, 2);
     dnnl_primitive_desc_destroy(desc);
 }
 
-struct place build_converted(struct build *build, struct sequence *sequence, struct place from, const dnnl_memory_desc_t *have, const dnnl_memory_desc_t *want)
+struct place build_converted(struct build *build, struct sequence *sequence, struct view from, const dnnl_memory_desc_t *want)
 {
-    if (build->failed || layouts_agree(have, want))
-        return from;
-    struct place to = build_scratch(build, dnnl_memory_desc_get_size(want));
-    build_reorder(build, sequence, from, have, to, want);
-    return to;
+    if (build->failed || layouts_agree(from.layout, want))
+        return from.place;
+    struct view to = { build_scratch(build, dnnl_memory_desc_get_size(want)), want };
+    build_reorder(build, sequence, from, to);
+    return to.place;
 }
 
-struct place build_target(struct build *build, struct place to, const dnnl_memory_desc_t *made, const dnnl_memory_desc_t *want)
+struct view build_target(struct build *build, struct view to, const dnnl_memory_desc_t *made)
 {
-    return build->failed || layouts_agree(made, want) ? to : build_scratch(build, dnnl_memory_desc_get_size(made));
+    if (build->failed || layouts_agree(made, to.layout))
+        return to;
+    return (struct view){ build_scratch(build, dnnl_memory_desc_get_size(made)), made };
 }
 
-void build_deliver(struct build *build, struct sequence *sequence, struct place from, const dnnl_memory_desc_t *made, struct place to, const dnnl_memory_desc_t *want)
+void build_deliver(struct build *build, struct sequence *sequence, struct view from, struct view to)
 {
-    if (!build->failed && !layouts_agree(made, want))
-        build_reorder(build, sequence, from, made, to, want);
+    if (!build->failed && from.layout != to.layout)
+        build_reorder(build, sequence, from, to);
 }
 
 struct place build_packed(struct build *build, const struct param *param, const dnnl_memory_desc_t *canonical, const dnnl_memory_desc_t *want)
@@ -132,7 +138,7 @@ struct place build_packed(struct build *build, const struct param *param, const 
         return weights;
     }
     op->packed[op->n_packed++] = copy.packed;
-    build_reorder(build, &op->pack, weights, canonical, copy, want);
+    build_reorder(build, &op->pack, (struct view){ weights, canonical }, (struct view){ copy, want });
     return copy;
 }
 
@@ -156,7 +162,6 @@ static void place_primitive_scratch(struct build *build, struct sequence *sequen
 int build_end(struct build *build, const struct op_calls *calls, struct op **op)
 {
     struct onednn_op *self = build->op;
-    struct tensor *output = build->request->output;
     if (!build->failed) {
         place_primitive_scratch(build, &self->pack);
         place_primitive_scratch(build, &self->forward);
@@ -170,8 +175,7 @@ int build_end(struct build *build, const struct op_calls *calls, struct op **op)
     }
     self->head.calls = calls;
     self->head.scratch_bytes = self->own_scratch + build->primitive_scratch;
-    output->detail = &self->layout;
-    output->bytes = dnnl_memory_desc_get_size(&self->layout);
+    build->request->output->bytes = dnnl_memory_desc_get_size(&self->layout);
     *op = &self->head;
     return 0;
 }

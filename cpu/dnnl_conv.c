@@ -14,13 +14,6 @@ struct geometry {
     dnnl_dims_t stride, before, after;
 };
 
-/* Padding behind the last row or column that the output's size leaves needed. */
-static dnnl_dim_t padding_after(int in, int out, const struct conv_args *args)
-{
-    int needed = (out - 1) * args->stride + args->size - in - args->pad;
-    return needed > 0 ? needed : 0;
-}
-
 static void describe(struct geometry *geometry, const struct build *build, const struct conv_args *args)
 {
     const struct op_request *request = build->request;
@@ -35,8 +28,8 @@ static void describe(struct geometry *geometry, const struct build *build, const
     geometry->bias_or_null = request->params[1] ? &geometry->bias : NULL;
     geometry->stride[0] = geometry->stride[1] = args->stride;
     geometry->before[0] = geometry->before[1] = args->pad;
-    geometry->after[0] = padding_after(in.h, out.h, args);
-    geometry->after[1] = padding_after(in.w, out.w, args);
+    geometry->after[0] = padding_after(in.h, out.h, args->size, args->stride, args->pad);
+    geometry->after[1] = padding_after(in.w, out.w, args->size, args->stride, args->pad);
 }
 
 /* oneDNN offers its brgemm kernels first, but with fewer input channels than a vector has lanes the direct ones behind them take half
@@ -60,24 +53,25 @@ static dnnl_primitive_desc_t choose_forward(struct build *build, const dnnl_conv
 }
 
 /* Returns its descriptor: the hint for the backward ones. */
-static dnnl_primitive_desc_t forward(struct build *build, const struct geometry *g, struct place *packed, dnnl_memory_desc_t *packed_layout)
+static dnnl_primitive_desc_t forward(struct build *build, const struct geometry *g, struct view *packed)
 {
     static const char what[] = "convolution, forward";
     const struct op_request *request = build->request;
     const struct tensor *x = request->inputs[0];
     dnnl_convolution_desc_t conv;
     dnnl_prop_kind_t kind = request->training ? dnnl_forward_training : dnnl_forward_inference;
-    dnnl_status_t status = dnnl_convolution_forward_desc_init(&conv, kind, dnnl_convolution_auto, &g->x, &g->w, g->bias_or_null, &g->y, g->stride, g->before, g->after);
+    dnnl_status_t status = dnnl_convolution_forward_desc_init(&conv, kind, dnnl_convolution_auto, &g->x, &g->w, g->bias_or_null, &g->y,
+                                                              g->stride, g->before, g->after);
     dnnl_primitive_desc_t desc = build_check(build, status, what) ? choose_forward(build, &conv, what) : NULL;
     if (build->failed)
         return NULL;
     build->op->layout = *build_layout(build, desc, DNNL_ARG_DST);
-    *packed_layout = *build_layout(build, desc, DNNL_ARG_WEIGHTS);
-    *packed = build_packed(build, request->params[0], &g->canonical, packed_layout);
-    struct place from = build_converted(build, &build->op->forward, place_data(x), tensor_layout(x), build_layout(build, desc, DNNL_ARG_SRC));
+    packed->layout = build_layout(build, desc, DNNL_ARG_WEIGHTS);
+    packed->place = build_packed(build, request->params[0], &g->canonical, packed->layout);
+    struct place from = build_converted(build, &build->op->forward, view_data(x), build_layout(build, desc, DNNL_ARG_SRC));
     const struct binding bindings[] = {
         { DNNL_ARG_SRC, from },
-        { DNNL_ARG_WEIGHTS, *packed },
+        { DNNL_ARG_WEIGHTS, packed->place },
         { DNNL_ARG_BIAS, place_param(PLACE_WEIGHT, request->params[1]) },
         { DNNL_ARG_DST, place_data(request->output) },
     };
@@ -92,45 +86,45 @@ static void backward_weights(struct build *build, const struct geometry *g, dnnl
     const struct tensor *x = request->inputs[0];
     struct sequence *sequence = &build->op->backward;
     dnnl_convolution_desc_t conv;
-    dnnl_status_t status = dnnl_convolution_backward_weights_desc_init(&conv, dnnl_convolution_auto, &g->x, &g->w, g->bias_or_null, &g->y, g->stride, g->before, g->after);
+    dnnl_status_t status = dnnl_convolution_backward_weights_desc_init(&conv, dnnl_convolution_auto, &g->x, &g->w, g->bias_or_null, &g->y,
+                                                                       g->stride, g->before, g->after);
     dnnl_primitive_desc_t desc = build_describe(build, status, &conv, hint, what);
     if (build->failed)
         return;
     const dnnl_memory_desc_t *made = build_layout(build, desc, DNNL_ARG_DIFF_WEIGHTS);
-    struct place dw = place_param(PLACE_DWEIGHT, request->params[0]);
-    struct place packed = build_target(build, dw, made, &g->canonical);
+    struct view dw = { place_param(PLACE_DWEIGHT, request->params[0]), &g->canonical }, packed = build_target(build, dw, made);
     const struct binding bindings[] = {
-        { DNNL_ARG_SRC, build_converted(build, sequence, place_data(x), tensor_layout(x), build_layout(build, desc, DNNL_ARG_SRC)) },
-        { DNNL_ARG_DIFF_DST, build_converted(build, sequence, place_gradient(request->output), &build->op->layout, build_layout(build, desc, DNNL_ARG_DIFF_DST)) },
-        { DNNL_ARG_DIFF_WEIGHTS, packed },
+        { DNNL_ARG_SRC, build_converted(build, sequence, view_data(x), build_layout(build, desc, DNNL_ARG_SRC)) },
+        { DNNL_ARG_DIFF_DST, build_converted(build, sequence, view_gradient(request->output), build_layout(build, desc, DNNL_ARG_DIFF_DST)) },
+        { DNNL_ARG_DIFF_WEIGHTS, packed.place },
         { DNNL_ARG_DIFF_BIAS, place_param(PLACE_DWEIGHT, request->params[1]) },
     };
     build_stage(build, sequence, desc, what, bindings, 4);
-    build_deliver(build, sequence, packed, made, dw, &g->canonical);
+    build_deliver(build, sequence, packed, dw);
 }
 
-static void backward_data(struct build *build, const struct geometry *g, dnnl_primitive_desc_t hint, struct place packed, const dnnl_memory_desc_t *packed_layout)
+static void backward_data(struct build *build, const struct geometry *g, dnnl_primitive_desc_t hint, const struct view *packed)
 {
     static const char what[] = "convolution, backward for data";
     const struct op_request *request = build->request;
     const struct tensor *x = request->inputs[0];
     struct sequence *sequence = &build->op->backward;
     dnnl_convolution_desc_t conv;
-    dnnl_status_t status = dnnl_convolution_backward_data_desc_init(&conv, dnnl_convolution_auto, &g->x, &g->w, &g->y, g->stride, g->before, g->after);
+    dnnl_status_t status = dnnl_convolution_backward_data_desc_init(&conv, dnnl_convolution_auto, &g->x, &g->w, &g->y,
+                                                                    g->stride, g->before, g->after);
     dnnl_primitive_desc_t desc = build_describe(build, status, &conv, hint, what);
     if (build->failed)
         return;
     const dnnl_memory_desc_t *w = build_layout(build, desc, DNNL_ARG_WEIGHTS), *made = build_layout(build, desc, DNNL_ARG_DIFF_SRC);
-    if (!layouts_agree(w, packed_layout))
-        packed = build_packed(build, request->params[0], &g->canonical, w);
-    struct place dx = build_target(build, place_gradient(x), made, tensor_layout(x));
+    struct place weights = layouts_agree(w, packed->layout) ? packed->place : build_packed(build, request->params[0], &g->canonical, w);
+    struct view dx = build_target(build, view_gradient(x), made);
     const struct binding bindings[] = {
-        { DNNL_ARG_DIFF_DST, build_converted(build, sequence, place_gradient(request->output), &build->op->layout, build_layout(build, desc, DNNL_ARG_DIFF_DST)) },
-        { DNNL_ARG_WEIGHTS, packed },
-        { DNNL_ARG_DIFF_SRC, dx },
+        { DNNL_ARG_DIFF_DST, build_converted(build, sequence, view_gradient(request->output), build_layout(build, desc, DNNL_ARG_DIFF_DST)) },
+        { DNNL_ARG_WEIGHTS, weights },
+        { DNNL_ARG_DIFF_SRC, dx.place },
     };
     build_stage(build, sequence, desc, what, bindings, 3);
-    build_deliver(build, sequence, dx, made, place_gradient(x), tensor_layout(x));
+    build_deliver(build, sequence, dx, view_gradient(x));
 }
 
 int onednn_conv(struct op **op, const struct op_request *request, const struct conv_args *args, struct error *error)
@@ -139,15 +133,14 @@ int onednn_conv(struct op **op, const struct op_request *request, const struct c
     static const struct op_calls in_place = { .forward = onednn_forward, .backward = onednn_backward, .free = onednn_free };
     struct build build;
     struct geometry geometry;
-    struct place packed = { .kind = PLACE_NONE };
-    dnnl_memory_desc_t packed_layout;
+    struct view packed = { .layout = NULL }; /* what forward computes on; its layout lives in the descriptor */
     if (build_begin(&build, sizeof(struct onednn_op), request, error))
         return -1;
     describe(&geometry, &build, args);
-    dnnl_primitive_desc_t hint = forward(&build, &geometry, &packed, &packed_layout);
+    dnnl_primitive_desc_t hint = forward(&build, &geometry, &packed);
     if (request->training)
         backward_weights(&build, &geometry, hint);
     if (request->training && request->want_gradient[0])
-        backward_data(&build, &geometry, hint, packed, &packed_layout);
+        backward_data(&build, &geometry, hint, &packed);
     return build_end(&build, build.op->pack.n ? &packing : &in_place, op);
 }

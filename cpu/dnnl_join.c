@@ -16,13 +16,13 @@ int onednn_add(struct op **op, const struct op_request *request, const struct ad
     dnnl_primitive_desc_t sum = build_describe(&build, dnnl_binary_desc_init(&binary, dnnl_binary_add, layout, layout, layout), &binary, NULL, what);
     const struct binding bindings[] = {
         { DNNL_ARG_SRC_0, place_data(a) },
-        { DNNL_ARG_SRC_1, build_converted(&build, &build.op->forward, place_data(b), tensor_layout(b), layout) },
+        { DNNL_ARG_SRC_1, build_converted(&build, &build.op->forward, view_data(b), layout) },
         { DNNL_ARG_DST, place_data(y) },
     };
     build_stage(&build, &build.op->forward, sum, what, bindings, 3);
     for (int i = 0; i < 2; i++)
         if (request->training && request->want_gradient[i])
-            build_reorder(&build, &build.op->backward, place_gradient(y), layout, place_gradient(request->inputs[i]), tensor_layout(request->inputs[i]));
+            build_reorder(&build, &build.op->backward, view_gradient(y), view_gradient(request->inputs[i]));
     return build_end(&build, &calls, op);
 }
 
@@ -42,8 +42,9 @@ static void split_gradient(struct build *build)
     for (int i = 0; i < request->n_inputs; i++) {
         const struct tensor *x = request->inputs[i];
         dnnl_memory_desc_t part;
-        if (request->want_gradient[i] && build_check(build, dnnl_memory_desc_init_submemory(&part, &build->op->layout, tensor_layout(x)->dims, offset), "concatenation, backward"))
-            build_reorder(build, &build->op->backward, place_gradient(request->output), &part, place_gradient(x), tensor_layout(x));
+        dnnl_status_t status = dnnl_memory_desc_init_submemory(&part, &build->op->layout, tensor_layout(x)->dims, offset);
+        if (request->want_gradient[i] && build_check(build, status, "concatenation, backward"))
+            build_reorder(build, &build->op->backward, (struct view){ place_gradient(request->output), &part }, view_gradient(x));
         offset[1] += x->shape.c;
     }
 }

@@ -33,7 +33,7 @@ static dnnl_primitive_desc_t forward(struct build *build, const struct product *
     dnnl_status_t status = dnnl_inner_product_forward_desc_init(&inner, kind, &p->x, &p->w, p->bias_or_null, &p->y);
     dnnl_primitive_desc_t desc = build_describe(build, status, &inner, NULL, what);
     const struct binding bindings[] = {
-        { DNNL_ARG_SRC, build_converted(build, &build->op->forward, place_data(x), tensor_layout(x), &p->columns) },
+        { DNNL_ARG_SRC, build_converted(build, &build->op->forward, view_data(x), &p->columns) },
         { DNNL_ARG_WEIGHTS, place_param(PLACE_WEIGHT, request->params[0]) },
         { DNNL_ARG_BIAS, place_param(PLACE_WEIGHT, request->params[1]) },
         { DNNL_ARG_DST, place_data(request->output) },
@@ -51,7 +51,7 @@ static void backward_weights(struct build *build, const struct product *p, dnnl_
     dnnl_status_t status = dnnl_inner_product_backward_weights_desc_init(&inner, &p->x, &p->w, p->bias_or_null, &p->y);
     dnnl_primitive_desc_t desc = build_describe(build, status, &inner, hint, what);
     const struct binding bindings[] = {
-        { DNNL_ARG_SRC, build_converted(build, &build->op->backward, place_data(x), tensor_layout(x), &p->columns) },
+        { DNNL_ARG_SRC, build_converted(build, &build->op->backward, view_data(x), &p->columns) },
         { DNNL_ARG_DIFF_DST, place_gradient(request->output) },
         { DNNL_ARG_DIFF_WEIGHTS, place_param(PLACE_DWEIGHT, request->params[0]) },
         { DNNL_ARG_DIFF_BIAS, place_param(PLACE_DWEIGHT, request->params[1]) },
@@ -68,14 +68,14 @@ static void backward_data(struct build *build, const struct product *p, dnnl_pri
     dnnl_inner_product_desc_t inner;
     dnnl_status_t status = dnnl_inner_product_backward_data_desc_init(&inner, &p->x, &p->w, &p->y);
     dnnl_primitive_desc_t desc = build_describe(build, status, &inner, hint, what);
-    struct place dx = build_target(build, place_gradient(x), &p->columns, tensor_layout(x));
+    struct view dx = build_target(build, view_gradient(x), &p->columns);
     const struct binding bindings[] = {
         { DNNL_ARG_DIFF_DST, place_gradient(request->output) },
         { DNNL_ARG_WEIGHTS, place_param(PLACE_WEIGHT, request->params[0]) },
-        { DNNL_ARG_DIFF_SRC, dx },
+        { DNNL_ARG_DIFF_SRC, dx.place },
     };
     build_stage(build, sequence, desc, what, bindings, 3);
-    build_deliver(build, sequence, dx, &p->columns, place_gradient(x), tensor_layout(x));
+    build_deliver(build, sequence, dx, view_gradient(x));
 }
 
 int onednn_linear(struct op **op, const struct op_request *request, const struct linear_args *args, struct error *error)

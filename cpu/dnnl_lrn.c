@@ -20,7 +20,10 @@ int onednn_lrn(struct op **op, const struct op_request *request, const struct lr
     if (request->training && request->want_gradient[0]) {
         status = dnnl_lrn_backward_desc_init(&lrn, dnnl_lrn_across_channels, layout, layout, args->size, args->alpha, args->beta, args->k);
         dnnl_primitive_desc_t backward = build_describe(&build, status, &lrn, forward, "response normalization, backward");
-        const struct binding to_dx[] = { { DNNL_ARG_SRC, place_data(x) }, { DNNL_ARG_DIFF_DST, place_gradient(y) }, { DNNL_ARG_WORKSPACE, workspace }, { DNNL_ARG_DIFF_SRC, place_gradient(x) } };
+        const struct binding to_dx[] = {
+            { DNNL_ARG_SRC, place_data(x) }, { DNNL_ARG_DIFF_DST, place_gradient(y) }, { DNNL_ARG_WORKSPACE, workspace },
+            { DNNL_ARG_DIFF_SRC, place_gradient(x) },
+        };
         build_stage(&build, &build.op->backward, backward, "response normalization, backward", to_dx, 4);
     }
     return build_end(&build, &calls, op);

@@ -7,12 +7,6 @@ struct window {
     dnnl_dims_t size, stride, before, after;
 };
 
-static dnnl_dim_t padding_after(dnnl_dim_t in, dnnl_dim_t out, dnnl_dim_t size, dnnl_dim_t stride, dnnl_dim_t before)
-{
-    dnnl_dim_t needed = (out - 1) * stride + size - in - before;
-    return needed > 0 ? needed : 0;
-}
-
 static void describe(struct window *window, const struct build *build, const struct pool_args *args)
 {
     const struct op_request *request = build->request;
@@ -49,7 +43,9 @@ int onednn_pool(struct op **op, const struct op_request *request, const struct p
     if (request->training && request->want_gradient[0]) {
         status = dnnl_pooling_backward_desc_init(&pooling, w.kind, &w.x, &build.op->layout, w.stride, w.size, w.before, w.after);
         dnnl_primitive_desc_t backward = build_describe(&build, status, &pooling, forward, "pooling, backward");
-        const struct binding to_dx[] = { { DNNL_ARG_DIFF_DST, place_gradient(y) }, { DNNL_ARG_WORKSPACE, workspace }, { DNNL_ARG_DIFF_SRC, place_gradient(x) } };
+        const struct binding to_dx[] = {
+            { DNNL_ARG_DIFF_DST, place_gradient(y) }, { DNNL_ARG_WORKSPACE, workspace }, { DNNL_ARG_DIFF_SRC, place_gradient(x) },
+        };
         build_stage(&build, &build.op->backward, backward, "pooling, backward", to_dx, 3);
     }
     return build_end(&build, &calls, op);
