@@ -3,8 +3,9 @@
 
 #include "base/philox.h"
 
-/* Eight rounds, twice the four that a pseudorandom permutation needs, because the halves of a small domain are one or two bits. */
-enum { ROUNDS = 8, PURPOSE_ORDER = 0x6f72646572 };
+/* Four rounds make a pseudorandom permutation of a large domain; twelve are where chi-square stops seeing a pattern in the 120 orders
+ * of five samples, whose halves are two bits. They cost 0.2 us where n is just under a power of four, 0.6 us where it is just above. */
+enum { ROUNDS = 12, PURPOSE_ORDER = 0x6f72646572 };
 
 struct cipher { uint64_t key, epoch; int half_bits; uint32_t mask; };
 
@@ -16,7 +17,9 @@ static uint64_t encipher(const struct cipher *cipher, uint64_t x)
         left = right;
         right = next;
     }
-    return (uint64_t)left << cipher->half_bits | right;
+    uint64_t y = (uint64_t)left << cipher->half_bits | right;
+    /* Feistel networks are even permutations, which shows in the few orders of a small n: swap the first two samples in half of them. */
+    return y < 2 ? y ^ (philox(cipher->key, cipher->epoch, (uint64_t)ROUNDS << 32).word[0] & 1) : y;
 }
 
 int64_t order_at(uint64_t seed, int64_t epoch, int64_t n, int64_t position)

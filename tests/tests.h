@@ -22,7 +22,9 @@
 #define TEST_SUBJECTS(X) \
     X(base) \
     X(ring) \
-    X(loader)
+    X(loader) \
+    X(order) \
+    X(synthetic)
 
 #define X(name) int test_##name(void);
 TEST_SUBJECTS(X)
