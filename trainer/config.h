@@ -1,0 +1,116 @@
+/* What a run is told: one struct, one table that describes it.
+ *
+ * The table (config_table.c) makes the parser, `onestep config --help`, docs/config.md and the resolved config written into every run's folder. A
+ * config is an INI file; `--set section.key=value` overrides any of it. */
+#ifndef TRAINER_CONFIG_H
+#define TRAINER_CONFIG_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum { CONFIG_TEXT = 160, CONFIG_LIST = 64 };
+
+enum algorithm_choice { ALGORITHM_SSGD, ALGORITHM_ASGD, ALGORITHM_DCASGD, ALGORITHM_ODSGD };
+enum local_update { LOCAL_NONE, LOCAL_SGD, LOCAL_DC, LOCAL_ADC, LOCAL_PREDICT };
+enum dc_backup { BACKUP_BASE, BACKUP_LOCAL };
+enum async_order { ORDER_FREE, ORDER_ROUND_ROBIN, ORDER_REPLAY };
+enum schedule_kind { SCHEDULE_CONSTANT, SCHEDULE_STEP, SCHEDULE_COSINE };
+enum duplex { DUPLEX_FULL, DUPLEX_HALF };
+enum bn_stats { BN_STATS_MEAN, BN_STATS_WORKER0 };
+enum automatic { AUTOMATIC = -1 }; /* of a switch that may be left to the program */
+
+struct real_list { int n; double values[CONFIG_LIST]; };
+
+struct config {
+    struct {
+        char dataset[CONFIG_TEXT], path[CONFIG_TEXT];
+        int64_t limit, test_limit, batch, eval_batch;
+        struct real_list mean, std;
+        bool shuffle, same_for_all;
+        int64_t loader_threads, prefetch;
+    } data;
+    struct {
+        char name[CONFIG_TEXT];
+        double dropout, label_smoothing;
+    } net;
+    struct {
+        int algorithm; /* enum algorithm_choice */
+        int64_t epochs, iterations, seed;
+        int deterministic; /* AUTOMATIC, 0 or 1 */
+        char init[CONFIG_TEXT];
+        int64_t log_every, bucket_kib;
+        double evaluate_every;
+        int bn_stats;
+    } train;
+    struct {
+        double lr, momentum, weight_decay;
+        bool nesterov, decay_all;
+    } optimizer;
+    struct {
+        int kind; /* enum schedule_kind */
+        double warmup_epochs, gamma, final;
+        struct real_list steps;
+    } schedule;
+    struct {
+        int64_t warmup;
+        int local_update; /* enum local_update */
+        double lr_local, momentum_local, lambda, ms_decay; /* negative: the rule's own default */
+        int dc_backup;
+    } odsgd;
+    struct {
+        double scale, server_momentum; /* negative: 1/K, and the optimizer's momentum */
+        int order;                     /* enum async_order */
+        char record[CONFIG_TEXT], replay[CONFIG_TEXT];
+        double lambda, ms_decay;
+        bool adaptive;
+    } async;
+    struct {
+        char devices[CONFIG_TEXT];
+        int64_t count;
+        struct real_list slowdown;
+        double jitter;
+        bool pin;
+        int64_t stuck_after_s;
+    } workers;
+    struct {
+        char backend[CONFIG_TEXT];
+    } cpu;
+    struct {
+        double bandwidth_gbps, latency_us;
+        int duplex;
+    } link;
+    struct {
+        char dir[CONFIG_TEXT];
+        bool overwrite;
+    } output;
+};
+
+/* All defaults; keys without one are empty. */
+void config_defaults(struct config *config);
+
+/* Reads an INI file over it. EXIT_USAGE with file, line, rule and what was found; EXIT_INPUT when the file cannot be read. */
+int config_read(struct config *config, const char *path, struct error *error);
+
+/* The same from memory; `name` stands for the file in messages. */
+int config_parse(struct config *config, const char *name, const char *text, size_t bytes, struct error *error);
+
+/* "section.key=value". */
+int config_set(struct config *config, const char *assignment, struct error *error);
+
+/* Rules between keys, and keys that must be set. `name` stands for the config in messages. */
+int config_check(const struct config *config, const char *name, struct error *error);
+
+/* The whole config as an INI file that reads back to the same; returns its length, as snprintf does. */
+size_t config_write(const struct config *config, char *text, size_t bytes);
+
+/* Every key with type, range, default and help: for a terminal, or as a Markdown table (docs/config.md). */
+void config_help(FILE *to, bool markdown);
+
+/* The word that a choice stands for: ("train", "algorithm", ALGORITHM_SSGD) is "ssgd". */
+void config_word(const char *section, const char *key, int value, char *text, size_t bytes);
+
+#endif

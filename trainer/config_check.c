@@ -1,0 +1,62 @@
+/* Rules between keys. */
+#include "trainer/config.h"
+#include "trainer/config_table.h"
+
+#include <string.h>
+
+static int check_required(const struct config *config, const char *name, struct error *error)
+{
+    for (int i = 0; i < n_config_rows; i++)
+        if (!config_rows[i].fallback && !*((const char *)config + config_rows[i].offset))
+            return fail(error, EXIT_USAGE, "%s: [%s] %s: not set, and it has no default", name, config_rows[i].section, config_rows[i].key);
+    return 0;
+}
+
+static int check_length(const struct config *config, const char *name, struct error *error)
+{
+    if (!config->train.epochs && !config->train.iterations)
+        return fail(error, EXIT_USAGE, "%s: [train] epochs: want epochs or iterations above 0, got 0 for both", name);
+    if (config->train.epochs && config->train.iterations)
+        return fail(error, EXIT_USAGE, "%s: [train] iterations: want epochs or iterations, got both (%lld and %lld)", name,
+                    (long long)config->train.epochs, (long long)config->train.iterations);
+    return 0;
+}
+
+static int check_async(const struct config *config, const char *name, struct error *error)
+{
+    bool synchronous = config->train.algorithm == ALGORITHM_SSGD || config->train.algorithm == ALGORITHM_ODSGD;
+    if (config->async.order == ORDER_REPLAY && !*config->async.replay)
+        return fail(error, EXIT_USAGE, "%s: [async] replay: order = replay wants the file to follow, got none", name);
+    if (config->async.order != ORDER_REPLAY && *config->async.replay)
+        return fail(error, EXIT_USAGE, "%s: [async] replay: want order = replay beside it, got \"%s\" alone", name, config->async.replay);
+    if (synchronous && (*config->async.record || *config->async.replay))
+        return fail(error, EXIT_USAGE, "%s: [async] %s: want algorithm asgd or dcasgd: a synchronous run has no order to record", name,
+                    *config->async.record ? "record" : "replay");
+    if (!synchronous && config->train.deterministic == 1 && config->async.order == ORDER_FREE)
+        return fail(error, EXIT_USAGE, "%s: [train] deterministic: true wants [async] order round-robin or replay, got free", name);
+    return 0;
+}
+
+static int check_lists(const struct config *config, const char *name, struct error *error)
+{
+    const struct real_list *slowdown = &config->workers.slowdown;
+    if (slowdown->n != 1 && config->workers.count && slowdown->n != config->workers.count)
+        return fail(error, EXIT_USAGE, "%s: [workers] slowdown: want 1 number or %lld, one per worker, got %d", name, (long long)config->workers.count, slowdown->n);
+    if (config->schedule.kind == SCHEDULE_STEP && !config->schedule.steps.n)
+        return fail(error, EXIT_USAGE, "%s: [schedule] steps: kind = step wants at least one epoch, got none", name);
+    for (int i = 1; i < config->schedule.steps.n; i++)
+        if (config->schedule.steps.values[i] <= config->schedule.steps.values[i - 1])
+            return fail(error, EXIT_USAGE, "%s: [schedule] steps: want rising epochs, got %g after %g", name, config->schedule.steps.values[i], config->schedule.steps.values[i - 1]);
+    return 0;
+}
+
+int config_check(const struct config *config, const char *name, struct error *error)
+{
+    if (check_required(config, name, error) || check_length(config, name, error) || check_async(config, name, error) || check_lists(config, name, error))
+        return -1;
+    if (strcmp(config->workers.devices, "auto") != 0 && strcmp(config->workers.devices, "cpu") != 0)
+        return fail(error, EXIT_USAGE, "%s: [workers] devices: want auto or cpu, got \"%s\"", name, config->workers.devices);
+    if (config->link.latency_us > 0 && config->link.bandwidth_gbps == 0)
+        return fail(error, EXIT_USAGE, "%s: [link] latency_us: want bandwidth_gbps above 0 beside it, got 0", name);
+    return 0;
+}

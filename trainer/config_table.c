@@ -1,0 +1,88 @@
+/* Every key of a config: where it lies, what it may be, what it is when it is not set, what it means. */
+#include "trainer/config_table.h"
+
+#define AT(field) offsetof(struct config, field)
+#define BOOL(section, key, fallback, help) { #section, #key, TYPE_BOOL, AT(section.key), 0, 1, 0, NULL, fallback, help }
+#define INTEGER(section, key, low, high, fallback, help) { #section, #key, TYPE_INTEGER, AT(section.key), low, high, 0, NULL, fallback, help }
+#define REAL(section, key, low, high, fallback, help) { #section, #key, TYPE_REAL, AT(section.key), low, high, 0, NULL, fallback, help }
+#define REAL_OR(section, key, low, high, word, fallback, help) { #section, #key, TYPE_REAL, AT(section.key), low, high, 0, word, fallback, help }
+#define REALS(section, key, low, high, fallback, help) { #section, #key, TYPE_REALS, AT(section.key), low, high, 0, NULL, fallback, help }
+#define CHOICE(section, key, first, words, fallback, help) { #section, #key, TYPE_CHOICE, AT(section.key), 0, 0, first, words, fallback, help }
+#define TEXT(section, key, fallback, help) { #section, #key, TYPE_TEXT, AT(section.key), 0, 0, 0, NULL, fallback, help }
+
+const struct config_row config_rows[] = {
+    TEXT(data, dataset, NULL, "mnist, or synthetic: digits that the program draws itself"),
+    TEXT(data, path, "auto", "the dataset's folder; auto looks in $ONESTEP_DATA, then in datasets/"),
+    INTEGER(data, batch, 1, 65536, "64", "B: samples per worker and iteration; the global batch is K times that"),
+    INTEGER(data, eval_batch, 1, 65536, "128", "samples at a time in evaluation; changes no result"),
+    INTEGER(data, limit, 0, 1e12, "0", "train on the first so many samples; 0 for all"),
+    INTEGER(data, test_limit, 0, 1e12, "0", "evaluate on the first so many test samples; 0 for all"),
+    REALS(data, mean, -1e6, 1e6, "0", "subtracted from pixels/255: one number, or one per channel"),
+    REALS(data, std, 1e-6, 1e6, "1", "and divided by; mean 0 and std 1 give pixels/255"),
+    BOOL(data, shuffle, "true", "a new permutation every epoch, from the seed and the epoch's number; false is the order of the files"),
+    BOOL(data, same_for_all, "false", "for experiments: all workers get worker 0's samples"),
+    INTEGER(data, loader_threads, 1, 256, "1", "threads that prepare batches; changes no result"),
+    INTEGER(data, prefetch, 0, 4096, "0", "batches prepared ahead; 0 for four per worker"),
+
+    TEXT(net, name, NULL, "mlp, lenet or lenet5"),
+    REAL(net, dropout, 0, 0.95, "0", "probability of zeroing an activation, in networks that have dropout"),
+    REAL(net, label_smoothing, 0, 0.9, "0", "s: targets are (1-s) one-hot + s/classes (arXiv 1512.00567)"),
+
+    CHOICE(train, algorithm, ALGORITHM_SSGD, "ssgd|asgd|dcasgd|odsgd", "odsgd", "who waits for whom; docs/algorithms.md"),
+    INTEGER(train, epochs, 0, 1e6, "0", "length of the run in passes over the data; set this or iterations"),
+    INTEGER(train, iterations, 0, 1e12, "0", "length of the run in iterations (asynchronous: updates/K)"),
+    INTEGER(train, seed, 0, 9e15, "1", "of initial weights, data order and dropout"),
+    CHOICE(train, deterministic, AUTOMATIC, "auto|false|true", "auto", "two runs give the same bytes; auto: whenever the algorithm can, true insists"),
+    TEXT(train, init, "random", "random, or a .safetensors file with weights to start from"),
+    REAL(train, evaluate_every, 0, 1e6, "1", "epochs between evaluations on the test set (the end is always evaluated); 0 for the end alone"),
+    INTEGER(train, log_every, 0, 1e9, "0", "a row of metrics.csv every so many iterations too; 0 for epochs alone"),
+    INTEGER(train, bucket_kib, 1, 1 << 20, "256", "gradients and weights travel in buckets of about this size; changes no result of a synchronous run"),
+    CHOICE(train, bn_stats, BN_STATS_MEAN, "mean|worker0", "mean", "which running statistics evaluation uses: the workers' merge, or worker 0's"),
+
+    REAL(optimizer, lr, 0, 1e6, "0.1", "learning rate, before the schedule's factor"),
+    REAL(optimizer, momentum, 0, 0.9999, "0.9", "as PyTorch defines it"),
+    REAL(optimizer, weight_decay, 0, 1e3, "0", "added to the gradient as weight_decay * W"),
+    BOOL(optimizer, nesterov, "false", "Nesterov's momentum, as PyTorch defines it"),
+    BOOL(optimizer, decay_all, "false", "decay biases and normalization parameters too"),
+
+    CHOICE(schedule, kind, SCHEDULE_CONSTANT, "constant|step|cosine", "constant", "how the learning rate moves after the warm-up"),
+    REAL(schedule, warmup_epochs, 0, 1e6, "0", "linear warm-up from 0 over so many epochs"),
+    REALS(schedule, steps, 0, 1e6, "", "step: the epochs at which the rate is multiplied by gamma"),
+    REAL(schedule, gamma, 0, 1, "0.1", "step: the factor"),
+    REAL(schedule, final, 0, 1, "0", "cosine: the fraction of the rate that is left at the end"),
+
+    INTEGER(odsgd, warmup, 0, 1e12, "200", "n: iterations of SSGD before the one-step delay begins"),
+    CHOICE(odsgd, local_update, LOCAL_NONE, "none|sgd|dc|adc|predict", "predict", "how a worker gets from W_t and its own gradient to L_{t+1}"),
+    REAL_OR(odsgd, lr_local, 0, 1e6, "lr", "lr", "sgd, dc, adc: the local learning rate; it follows the schedule's factor"),
+    REAL(odsgd, momentum_local, 0, 0.9999, "0", "sgd, dc, adc: the local momentum"),
+    REAL_OR(odsgd, lambda, 0, 1e6, "auto", "auto", "dc, adc: strength of the compensation; auto is 0.04 for dc and 2 for adc"),
+    REAL(odsgd, ms_decay, 0, 0.9999, "0", "adc: m of the mean square"),
+    CHOICE(odsgd, dc_backup, BACKUP_BASE, "base|local", "base", "dc, adc: compensate from W_{t-1} (the authors' code) or from L_t (DC-ASGD's definition)"),
+
+    REAL_OR(async, scale, 0, 1e6, "1/K", "1/K", "asgd, dcasgd: every push is scaled by this, so that an epoch moves the weights as far as SSGD's"),
+    REAL_OR(async, server_momentum, 0, 0.9999, "momentum", "momentum", "asgd, dcasgd: the server's momentum"),
+    CHOICE(async, order, ORDER_FREE, "free|round-robin|replay", "free", "the order in which the server serves pushes"),
+    TEXT(async, record, "", "write the order of service to this file"),
+    TEXT(async, replay, "", "order = replay: the file to follow"),
+    REAL_OR(async, lambda, 0, 1e6, "auto", "auto", "dcasgd: strength of the compensation; auto is 0.04, adaptive 2"),
+    BOOL(async, adaptive, "false", "dcasgd: divide lambda by the root of the gradients' mean square"),
+    REAL(async, ms_decay, 0, 0.9999, "0.95", "dcasgd, adaptive: m of the mean square"),
+
+    TEXT(workers, devices, "auto", "auto or cpu"),
+    INTEGER(workers, count, 0, 64, "0", "K: workers; 0 for one per core"),
+    REALS(workers, slowdown, 1, 1000, "1", "emulation: worker k computes this many times slower: one number, or one per worker"),
+    REAL(workers, jitter, 0, 100, "0", "emulation: every iteration's computing is stretched by 1 + jitter*x, x exponential with mean 1"),
+    BOOL(workers, pin, "true", "pin each worker to a core of its own"),
+    INTEGER(workers, stuck_after_s, 1, 1e6, "120", "give up when nothing moves for so long, or for 50 iterations' time if that is longer"),
+
+    TEXT(cpu, backend, "auto", "lanes, onednn, onednn_nhwc or reference; auto measures, and remembers per machine, net and batch"),
+
+    REAL(link, bandwidth_gbps, 0, 1e6, "0", "emulation: the server's link in gigabits per second; 0 for no emulation"),
+    REAL(link, latency_us, 0, 1e9, "0", "emulation: and its latency"),
+    CHOICE(link, duplex, DUPLEX_FULL, "full|half", "full", "emulation: a queue each way, or one for both"),
+
+    TEXT(output, dir, "", "the run's folder; empty: runs/NAME-NNN, the first that is free"),
+    BOOL(output, overwrite, "false", "write into a folder that exists"),
+};
+
+const int n_config_rows = sizeof config_rows / sizeof *config_rows;

@@ -1,0 +1,20 @@
+/* The learning rate by iteration. */
+#ifndef TRAINER_SCHEDULE_H
+#define TRAINER_SCHEDULE_H
+
+#include "trainer/config.h"
+
+struct schedule {
+    const struct config *config;
+    int64_t iterations;           /* of the whole run */
+    int64_t iterations_per_epoch; /* at least 1 */
+};
+
+/* What the base rate is multiplied by in iteration t (0-based): linear warm-up (t+1)/w over the first w iterations, then the schedule's own
+ * factor: 1; gamma^(steps passed); or final + (1 - final)(1 + cos(pi (t-w)/(T-w)))/2 (Loshchilov and Hutter, arXiv 1608.03983). Pure. */
+double schedule_factor(const struct schedule *schedule, int64_t t);
+
+/* eta_t in fp32. */
+float schedule_rate(const struct schedule *schedule, int64_t t);
+
+#endif
