@@ -64,10 +64,12 @@ int dataset_find(const char *name, char *path, size_t path_bytes, struct error *
     snprintf(path, path_bytes, "%s", "");
     if (!format->needs_folder)
         return 0;
-    const char *root = getenv("ONESTEP_DATA"), *roots[] = { root && *root ? root : NULL, "datasets" };
-    for (int i = 0; i < 2; i++)
-        if (roots[i] && (size_t)snprintf(path, path_bytes, "%s/%s", roots[i], name) < path_bytes && door_exists(path))
-            return 0;
-    return fail(error, EXIT_INPUT, "dataset %s: not in %s%s%s, nor in datasets/%s", name, roots[0] ? roots[0] : "ONESTEP_DATA (not set)", roots[0] ? "/" : "",
-                roots[0] ? name : "", name);
+    const char *root = getenv("ONESTEP_DATA");
+    bool set = root && *root;
+    if (set && (size_t)snprintf(path, path_bytes, "%s/%s", root, name) < path_bytes && door_exists(path))
+        return 0;
+    if ((size_t)snprintf(path, path_bytes, "datasets/%s", name) < path_bytes && door_exists(path))
+        return 0;
+    return set ? fail(error, EXIT_INPUT, "dataset %s: not in %s/%s, nor in datasets/%s", name, root, name, name)
+               : fail(error, EXIT_INPUT, "dataset %s: not in datasets/%s, and ONESTEP_DATA is not set", name, name);
 }

@@ -22,6 +22,7 @@
 #define TEST_SUBJECTS(X) \
     X(base) \
     X(ring) \
+    X(data) \
     X(loader) \
     X(order) \
     X(synthetic)
