@@ -1,0 +1,39 @@
+/* What plan_make.c makes and plan.c runs. Inside nets/ only. */
+#ifndef NETS_OPERATION_H
+#define NETS_OPERATION_H
+
+#include "nets/plan.h"
+
+/* A node with what was fused onto it.
+ *
+ * A tensor read by one operation has one gradient. Where several read it, the last of them writes the producer's own gradient buffer
+ * (it is the first to run backward); each of the others writes that of a view, which is added right after. */
+struct operation {
+    struct op *op;
+    const struct node *node;            /* the first of the chain: name, inputs, parameters */
+    int last;                           /* number of the last of the chain */
+    union layer_args args;
+    struct tensor output;
+    struct tensor *inputs[NODE_INPUTS]; /* the producer's output, or the view */
+    struct tensor views[NODE_INPUTS];
+    struct tensor *sums[NODE_INPUTS];   /* where a view's gradient is added; NULL: no view */
+    bool differentiable;                /* it or something before it has parameters */
+    bool backward;                      /* it runs backward in this plan */
+    size_t begin, end;                  /* of its parameters in the canonical vector */
+};
+
+struct plan {
+    const struct backend *backend;
+    struct device *device;
+    const struct graph *graph;
+    int batch;
+    bool training;
+    bool packed;                   /* the operations' own weights were filled at least once */
+    struct operation *operations;
+    int n;
+    int *owner;                    /* [graph nodes]: the operation that computes the node */
+    void *memory;
+    size_t bytes;
+};
+
+#endif

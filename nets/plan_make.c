@@ -1,0 +1,244 @@
+/* From a graph to a plan: fuse, prepare, place, bind.
+ *
+ * Time, for the lifetimes: operation i of n runs forward at i and backward at 2n-1-i. In training, what an operation reads or writes
+ * forward lives until its backward; a gradient lives from the backward that writes it to the one that reads it. What operations
+ * keep for themselves (`saved`) lives as long as the plan, since packed weights last from step to step. */
+#include "nets/operation.h"
+
+#include "base/door.h"
+#include "base/sizes.h"
+#include "nets/arena.h"
+#include "nets/layer.h"
+
+/* The number of the node that alone reads node `number`, or 0. */
+static int only_reader(const struct graph *graph, int number)
+{
+    int reader = 0, n = 0;
+    for (int i = number + 1; i < graph->n_nodes; i++)
+        for (int k = 0; k < graph->nodes[i].n_inputs; k++)
+            if (graph->nodes[i].inputs[k] == number) {
+                reader = i;
+                n++;
+            }
+    return n == 1 ? reader : 0;
+}
+
+static void parameter_range(struct operation *operation, const struct graph *graph)
+{
+    const struct node *node = operation->node;
+    for (int i = 0; i < node->n_params; i++) {
+        const struct param *row = &graph->params.rows[node->params[i]];
+        ASSERT(i == 0 || row->offset == operation->end);
+        if (i == 0)
+            operation->begin = row->offset;
+        operation->end = row->offset + row->count;
+    }
+}
+
+static void fuse(struct plan *plan)
+{
+    const struct graph *graph = plan->graph;
+    for (int i = 0; i < graph->n_nodes; i++)
+        plan->owner[i] = -1;
+    for (int i = 0; i < graph->n_nodes; i++) {
+        if (plan->owner[i] >= 0)
+            continue;
+        struct operation *operation = &plan->operations[plan->n];
+        operation->node = &graph->nodes[i];
+        operation->args = graph->nodes[i].args;
+        operation->last = i;
+        plan->owner[i] = plan->n;
+        int next;
+        while (operation->node->layer->absorb && (next = only_reader(graph, operation->last)) != 0 &&
+               operation->node->layer->absorb(&operation->args, &graph->nodes[next], &plan->backend->fusions)) {
+            operation->last = next;
+            plan->owner[next] = plan->n;
+        }
+        parameter_range(operation, graph);
+        plan->n++;
+    }
+}
+
+/* Whether a later operation, or a later input of the same one, reads the same tensor. */
+static bool read_later(const struct plan *plan, int reader, int slot)
+{
+    int producer = plan->owner[plan->operations[reader].node->inputs[slot]];
+    for (int i = reader; i < plan->n; i++) {
+        const struct node *node = plan->operations[i].node;
+        for (int k = i == reader ? slot + 1 : 0; k < node->n_inputs; k++)
+            if (plan->owner[node->inputs[k]] == producer)
+                return true;
+    }
+    return false;
+}
+
+static void connect(struct plan *plan, int number, struct op_request *request)
+{
+    struct operation *operation = &plan->operations[number];
+    const struct node *node = operation->node;
+    operation->differentiable = node->n_params > 0;
+    for (int k = 0; k < node->n_inputs; k++) {
+        struct operation *producer = &plan->operations[plan->owner[node->inputs[k]]];
+        bool want = plan->training && producer->differentiable;
+        operation->inputs[k] = &producer->output;
+        if (want && read_later(plan, number, k)) {
+            operation->views[k] = producer->output;
+            operation->inputs[k] = &operation->views[k];
+            operation->sums[k] = &producer->output;
+        }
+        operation->differentiable |= producer->differentiable;
+        request->inputs[k] = operation->inputs[k];
+        request->want_gradient[k] = want;
+    }
+}
+
+static int prepare(struct plan *plan, int number, struct error *error)
+{
+    const struct graph *graph = plan->graph;
+    struct operation *operation = &plan->operations[number];
+    const struct node *node = operation->node;
+    struct op_request request = { .device = plan->device, .training = plan->training, .batch = plan->batch, .n_inputs = node->n_inputs, .output = &operation->output };
+    operation->output.shape = graph->nodes[operation->last].out;
+    operation->output.batch = plan->batch;
+    for (int i = 0; i < node->n_params; i++)
+        request.params[i] = &graph->params.rows[node->params[i]];
+    for (int i = 0; i < node->n_stats; i++)
+        request.stats[i] = &graph->stats.rows[node->stats[i]];
+    connect(plan, number, &request);
+    if (node->layer->prepare(plan->backend, &operation->op, &request, &operation->args, error))
+        return -1;
+    operation->backward = plan->training && operation->differentiable;
+    ASSERT(!operation->backward || operation->op->calls->backward);
+    return 0;
+}
+
+static void want(struct span **list, int *n, size_t bytes, int first, int last, void **bind)
+{
+    if (bytes)
+        *list[(*n)++] = (struct span){ .bytes = bytes, .first = first, .last = last, .bind = bind };
+}
+
+/* The last moment at which the output of operation `number` is read. */
+static int last_use(const struct plan *plan, int number)
+{
+    int last = plan->operations[number].backward ? 2 * plan->n - 1 - number : number;
+    for (int i = number + 1; i < plan->n; i++)
+        for (int k = 0; k < plan->operations[i].node->n_inputs; k++)
+            if (plan->owner[plan->operations[i].node->inputs[k]] == number) {
+                int use = plan->operations[i].backward ? 2 * plan->n - 1 - i : i;
+                last = use > last ? use : last;
+                if (i == plan->n - 1)
+                    last = 2 * plan->n; /* logits are asked for after the step */
+            }
+    return last;
+}
+
+/* Lists everything that wants a place in the arena; returns how many. */
+static int list_spans(struct plan *plan, struct span **list)
+{
+    int n = 0;
+    for (int i = 0; i < plan->n; i++) {
+        struct operation *operation = &plan->operations[i];
+        struct tensor *output = &operation->output;
+        int now = 2 * plan->n - 1 - i;
+        want(list, &n, output->bytes, i, last_use(plan, i), &output->data);
+        for (int k = 0; k < operation->node->n_inputs; k++) {
+            struct operation *producer = &plan->operations[plan->owner[operation->node->inputs[k]]];
+            if (operation->sums[k])
+                want(list, &n, producer->output.bytes, now, now, &operation->views[k].gradient);
+            else if (plan->training && producer->differentiable)
+                want(list, &n, producer->output.bytes, now, 2 * plan->n - 1 - (int)(producer - plan->operations), &producer->output.gradient);
+        }
+    }
+    return n;
+}
+
+/* Everything bound in the order: arena, what operations keep, the scratch they share. */
+static int bind(struct plan *plan, struct span **list, int n, struct error *error)
+{
+    size_t kept = arena_place(list, n), scratch = 0;
+    plan->bytes = kept;
+    for (int i = 0; i < plan->n; i++) {
+        plan->bytes += round_up(plan->operations[i].op->saved_bytes, DOOR_ALIGNMENT);
+        scratch = size_max(scratch, plan->operations[i].op->scratch_bytes);
+    }
+    if (plan->backend->allocate(plan->device, &plan->memory, plan->bytes + scratch, "plan", error))
+        return -1;
+    char *base = plan->memory;
+    for (int i = 0; i < n; i++)
+        *list[i]->bind = base + list[i]->offset;
+    for (int i = 0; i < plan->n; i++) {
+        struct operation *operation = &plan->operations[i];
+        operation->op->saved = base + kept;
+        operation->op->scratch = base + plan->bytes;
+        kept += round_up(operation->op->saved_bytes, DOOR_ALIGNMENT);
+        for (int k = 0; k < operation->node->n_inputs; k++)
+            if (operation->sums[k])
+                operation->views[k].data = operation->sums[k]->data;
+    }
+    plan->bytes += scratch;
+    return 0;
+}
+
+static int place(struct plan *plan, struct error *error)
+{
+    size_t room = (size_t)plan->n * (2 + NODE_INPUTS);
+    void *block;
+    if (door_allocate(&block, room * (sizeof(struct span) + sizeof(struct span *)), "lifetimes of a plan", error))
+        return -1;
+    struct span *spans = block;
+    struct span **list = (struct span **)(void *)(spans + room);
+    for (size_t i = 0; i < room; i++)
+        list[i] = &spans[i];
+    int result = bind(plan, list, list_spans(plan, list), error);
+    door_free(block);
+    return result;
+}
+
+static int make(struct plan *plan, struct error *error)
+{
+    void *block;
+    size_t nodes = (size_t)plan->graph->n_nodes;
+    if (door_allocate(&block, nodes * sizeof *plan->operations, "operations of a plan", error))
+        return -1;
+    plan->operations = block;
+    if (door_allocate(&block, nodes * sizeof *plan->owner, "operations of a plan", error))
+        return -1;
+    plan->owner = block;
+    fuse(plan);
+    for (int i = 0; i < plan->n; i++)
+        if (prepare(plan, i, error))
+            return -1;
+    return place(plan, error);
+}
+
+int plan_make(struct plan **result, const struct backend *backend, struct device *device, const struct graph *graph, int batch, bool training, struct error *error)
+{
+    void *block;
+    *result = NULL;
+    ASSERT(batch > 0);
+    if (door_allocate(&block, sizeof **result, "plan", error))
+        return -1;
+    struct plan *plan = block;
+    *plan = (struct plan){ .backend = backend, .device = device, .graph = graph, .batch = batch, .training = training };
+    if (make(plan, error)) {
+        plan_free(plan);
+        return -1;
+    }
+    *result = plan;
+    return 0;
+}
+
+void plan_free(struct plan *plan)
+{
+    if (!plan)
+        return;
+    for (int i = 0; i < plan->n; i++)
+        if (plan->operations[i].op)
+            plan->operations[i].op->calls->free(plan->operations[i].op);
+    if (plan->memory)
+        plan->backend->release(plan->device, plan->memory);
+    door_free(plan->owner);
+    door_free(plan->operations);
+    door_free(plan);
+}
