@@ -3,7 +3,6 @@
 
 #include "base/door.h"
 
-#include <errno.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
