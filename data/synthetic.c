@@ -105,24 +105,31 @@ static void draw_strokes(struct draws *draws, const struct glyph *glyph, float n
     }
 }
 
+static void draw_bytes(struct draws *draws, uint8_t *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i += sizeof draws->words) {
+        struct philox_block words = philox(draws->key, draws->sample, draws->block++);
+        memcpy(bytes + i, &words, sizeof words);
+    }
+}
+
 /* Ink where a pixel is nearer than half a stroke's width, with a soft edge one pixel wide, and grain everywhere. */
 static void develop(struct draws *draws, float nearest[SIDE][ROW], float half_width, uint8_t *pixels)
 {
-    float ink = draw_between(draws, 150, 235), grain = draw_between(draws, 5, 80);
+    float ink = draw_between(draws, 150, 235), grain = draw_between(draws, 5, 80) / 255;
+    uint8_t noise[SIDE][ROW], row[ROW];
+    draw_bytes(draws, noise[0], sizeof noise);
     for (int y = 0; y < SIDE; y++) {
-        uint8_t noise[ROW];
-        for (int word = 0; word < SIDE / 4; word++) {
-            uint32_t random = draw(draws);
-            memcpy(noise + 4 * word, &random, sizeof random);
-        }
-        for (int x = 0; x < SIDE; x++) {
+        for (int x = 0; x < ROW; x++) {
             float cover = half_width + 0.5f - sqrtf(nearest[y][x]);
             cover = cover < 0 ? 0 : cover;
             cover = cover > 1 ? 1 : cover;
-            float value = cover * ink + grain * ((float)noise[x] - 127.5f) * (1.0f / 255);
+            float value = cover * ink + grain * ((float)noise[y][x] - 127.5f);
             value = value < 0 ? 0 : value;
-            pixels[y * SIDE + x] = (uint8_t)(value > 255 ? 255 : value);
+            value = value > 255 ? 255 : value;
+            row[x] = (uint8_t)(int)value;
         }
+        memcpy(pixels + y * SIDE, row, SIDE);
     }
 }
 
