@@ -104,7 +104,7 @@ static int inflate_some(struct gzip *gzip, struct error *error)
         return fail(error, EXIT_MEMORY, "out of memory: inflating %s", gzip->name);
     if (result != Z_OK)
         return fail(error, EXIT_INPUT, "%s: byte %lld: want gzipped data, found %s", gzip->name, (long long)stored_offset(gzip),
-                    gzip->stream.msg ? gzip->stream.msg : "a preset dictionary");
+                    gzip->stream.msg ? gzip->stream.msg : "damage");
     return 0;
 }
 
