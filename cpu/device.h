@@ -17,6 +17,7 @@ void cpu_release(struct device *device, void *block);
 
 void cpu_copy(struct device *device, float *to, const float *from, size_t n);
 void cpu_sgd(struct device *device, const struct sgd_pass *pass);
+void cpu_forecast(struct device *device, const struct sgd_pass *pass);
 void cpu_local(struct device *device, const struct local_pass *pass);
 void cpu_predict(struct device *device, float *l, const float *p, const float *g, float c, size_t n);
 

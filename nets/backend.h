@@ -146,6 +146,7 @@ struct backend {
     /* ---- flat passes ---- */
     void (*copy)(struct device *device, float *to, const float *from, size_t n);
     void (*sgd)(struct device *device, const struct sgd_pass *pass);
+    void (*forecast)(struct device *device, const struct sgd_pass *pass); /* p alone, from w (as W') and v: the same bits as sgd writes there */
     void (*local)(struct device *device, const struct local_pass *pass);
     void (*predict)(struct device *device, float *l, const float *p, const float *g, float c, size_t n); /* L = P - c g */
 };

@@ -35,6 +35,9 @@ void link_enter(struct link *link, enum link_way way, const struct message *mess
 /* The next message that has arrived by now_ns. False when there is none. */
 bool link_leave(struct link *link, enum link_way way, int64_t now_ns, struct message *message);
 
+/* Messages under way. */
+static inline size_t link_pending(const struct link *link, enum link_way way) { return link->queues[way].n; }
+
 /* When the next one arrives; INT64_MAX when nothing is under way. */
 int64_t link_next_ns(const struct link *link);
 

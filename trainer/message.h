@@ -8,7 +8,8 @@
 
 enum message_kind {
     /* worker to server */
-    MESSAGE_PUSH,      /* the gradient of (iteration, bucket), computed on `version`, is in the worker's push slot `slot`; value: the ticket */
+    MESSAGE_PUSH,      /* the gradient of (iteration, bucket), computed on `version`, is in the worker's push slot `slot`; value: the ticket; spare: 1 when the
+                          worker's running statistics after this iteration are out too */
     MESSAGE_STEP,      /* iteration done: value: loss sum (a double's bits), spare: correct predictions; version: samples */
     MESSAGE_EVALUATED, /* the last batch of evaluation `value` is done */
     MESSAGE_DONE,      /* nothing more will be pushed */
@@ -17,6 +18,7 @@ enum message_kind {
     MESSAGE_FORECAST,  /* the same with P */
     MESSAGE_STOP,      /* start no iteration from `iteration` on */
     MESSAGE_GO,        /* the weights of evaluation `value` are ready; iteration: where the next one is */
+    MESSAGE_LEAVE,     /* the thread may end */
     /* server to main */
     REPORT_PROGRESS,   /* `iteration` iterations are done; value, spare: mean loss and accuracy lately (doubles' bits) */
     REPORT_STEP,       /* iteration `iteration` (from 1): value: loss, spare: accuracy */

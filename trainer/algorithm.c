@@ -1,0 +1,13 @@
+/* The list of algorithms. */
+#include "trainer/algorithm.h"
+
+const char *const worker_state_names[WORKER_STATES] = { "local_momentum", "local_mean_square" };
+const char *const server_state_names[SERVER_STATES] = { "momentum", "mean_square" };
+
+const struct algorithm *algorithm_of(int choice)
+{
+    static const struct algorithm *const algorithms[] = {
+        [ALGORITHM_SSGD] = &algorithm_ssgd, [ALGORITHM_ASGD] = &algorithm_asgd, [ALGORITHM_DCASGD] = &algorithm_dcasgd, [ALGORITHM_ODSGD] = &algorithm_odsgd,
+    };
+    return algorithms[choice];
+}

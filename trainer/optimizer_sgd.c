@@ -1,0 +1,40 @@
+/* SGD with momentum, Nesterov and weight decay, as PyTorch defines them (ALGORITHMS.md section 3). */
+#include "trainer/optimizer.h"
+
+#include "trainer/server.h"
+
+/* Calls `pass` once per stretch of the bucket, with everything but the range filled in. */
+static void for_stretches(const struct update *update, void (*run)(struct device *device, const struct sgd_pass *pass))
+{
+    const struct config *config = update->config;
+    const struct bucket *bucket = &update->buckets->rows[update->bucket];
+    const float *gradients[WORKERS_MAX];
+    for (int i = 0; i < bucket->n_stretches; i++) {
+        const struct stretch *stretch = &update->buckets->stretches[bucket->first_stretch + i];
+        size_t from = stretch->begin;
+        for (int k = 0; k < update->k; k++)
+            gradients[k] = update->gradients[k] + from;
+        struct sgd_pass pass = {
+            .n = stretch->end - from, .k = update->k, .gradients = gradients, .inv_k = update->inv_k, .scale = update->scale, .rate = update->rate,
+            .momentum = update->momentum, .weight_decay = stretch->decay ? (float)config->optimizer.weight_decay : 0, .next_rate = update->next_rate,
+            .nesterov = config->optimizer.nesterov, .w = update->w + from, .v = update->v + from, .w_out = update->w_out + from, .p = update->p ? update->p + from : NULL,
+        };
+        if (update->compensation.backup) {
+            pass.compensation = update->compensation;
+            pass.compensation.now += from;
+            pass.compensation.backup += from;
+            pass.compensation.mean_square = update->compensation.mean_square ? update->compensation.mean_square + from : NULL;
+        }
+        run(update->device, &pass);
+    }
+}
+
+static void sgd_update(const struct update *update) { for_stretches(update, update->backend->sgd); }
+static void sgd_forecast(const struct update *update) { for_stretches(update, update->backend->forecast); }
+
+static float sgd_forecast_rate(const struct config *config, float rate)
+{
+    return config->optimizer.nesterov ? rate * (1 + (float)config->optimizer.momentum) : rate;
+}
+
+const struct optimizer optimizer_sgd = { "sgd", sgd_update, sgd_forecast, sgd_forecast_rate };

@@ -1,0 +1,223 @@
+/* See run.h. */
+#include "trainer/run.h"
+
+#include "base/door.h"
+#include "base/thread.h"
+#include "trainer/server.h"
+#include "trainer/worker.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int first_vectors(struct run *run, const struct run_request *request, struct error *error)
+{
+    const struct graph *graph = run->graph;
+    void *weights, *stats;
+    if (door_allocate(&weights, graph->params.total * sizeof(float), "the first weights", error))
+        return -1;
+    run->first_weights = weights;
+    if (door_allocate(&stats, graph->stats.total * sizeof(float), "the first running statistics", error))
+        return -1;
+    run->first_stats = stats;
+    if (request->first_weights)
+        memcpy(weights, request->first_weights, graph->params.total * sizeof(float));
+    else
+        graph_init_weights(graph, (uint64_t)run->config.train.seed, weights);
+    if (request->first_stats)
+        memcpy(stats, request->first_stats, graph->stats.total * sizeof(float));
+    else
+        graph_init_stats(graph, stats);
+    return 0;
+}
+
+/* The training loader's plan, without its length. */
+static struct loader_plan loader_plan_of(const struct run *run)
+{
+    const struct config *config = &run->config;
+    return (struct loader_plan){
+        .dataset = run->train, .batch = (int)config->data.batch, .workers = run->k, .drop_last = true, .shuffle = config->data.shuffle,
+        .same_for_all = config->data.same_for_all, .seed = (uint64_t)config->train.seed, .threads = (int)config->data.loader_threads,
+        .depth = (int)(config->data.prefetch ? config->data.prefetch : 4 * run->k),
+    };
+}
+
+static int open_length(struct run *run, struct error *error)
+{
+    struct loader_plan plan = loader_plan_of(run);
+    int64_t batches = loader_batches_per_epoch(&plan);
+    const struct config *config = &run->config;
+    if (!batches)
+        return fail(error, EXIT_USAGE, "[data] batch: want a global batch (%d workers times %lld) of at most the dataset's %lld samples, got %lld", run->k,
+                    (long long)config->data.batch, (long long)run->train->n, (long long)config->data.batch * run->k);
+    run->iterations_per_epoch = batches / run->k;
+    run->iterations = config->train.iterations ? config->train.iterations : config->train.epochs * run->iterations_per_epoch;
+    run->schedule = (struct schedule){ &run->config, run->iterations, run->iterations_per_epoch };
+    return 0;
+}
+
+static int open_transport(struct run *run, struct error *error)
+{
+    int server = run_server_end(run), main_end = run_main_end(run);
+    size_t messages = 4 * (size_t)run->buckets.n + 64;
+    if (transport_open_local(&run->transport, run->k + 2, error))
+        return -1;
+    for (int k = 0; k < run->k; k++)
+        if (transport_connect_local(&run->transport, k, server, messages, error) || transport_connect_local(&run->transport, server, k, messages, error))
+            return -1;
+    return transport_connect_local(&run->transport, server, main_end, 1024, error);
+}
+
+static int open_loader(struct run *run, struct error *error)
+{
+    struct loader_plan plan = loader_plan_of(run);
+    plan.end = run->iterations * run->k;
+    if (plan.depth < 2 * run->k)
+        plan.depth = 2 * run->k; /* a worker may be one iteration ahead of the slowest */
+    return loader_open(&run->loader, &plan, error);
+}
+
+static int open_members(struct run *run, struct error *error)
+{
+    void *server, *workers;
+    if (door_allocate(&server, sizeof(struct server), "the server", error))
+        return -1;
+    run->server = server;
+    if (server_init(server, run, error))
+        return -1;
+    if (door_allocate(&workers, (size_t)run->k * sizeof(struct worker), "the workers", error))
+        return -1;
+    run->workers = workers;
+    for (int k = 0; k < run->k; k++)
+        if (worker_init(&run->workers[k], run, k, error))
+            return -1;
+    return 0;
+}
+
+static int open_parts(struct run *run, const struct run_request *request, struct error *error)
+{
+    const struct config *config = &run->config;
+    if (first_vectors(run, request, error) || open_length(run, error))
+        return -1;
+    if (buckets_init(&run->buckets, &run->graph->params, (size_t)config->train.bucket_kib * 1024, config->optimizer.decay_all, error))
+        return -1;
+    if (service_open(&run->service, config, run->k, run->buckets.n, run->iterations * run->k * run->buckets.n, error))
+        return -1;
+    return open_transport(run, error) || evaluation_open(&run->evaluation, run, error) || open_members(run, error) || open_loader(run, error) ? -1 : 0;
+}
+
+int run_open(struct run **result, const struct run_request *request, struct error *error)
+{
+    void *block;
+    *result = NULL;
+    if (door_allocate(&block, sizeof(struct run), "the run", error))
+        return -1;
+    struct run *run = block;
+    run->config = *request->config;
+    run->algorithm = algorithm_of(request->config->train.algorithm);
+    run->backend = request->backend;
+    run->graph = request->graph;
+    run->train = request->train;
+    run->test = request->test;
+    run->k = request->k;
+    run->processors = request->processors;
+    pthread_mutex_init(&run->halt.lock, NULL);
+    if (open_parts(run, request, error)) {
+        run_close(run);
+        return -1;
+    }
+    *result = run;
+    return 0;
+}
+
+void run_close(struct run *run)
+{
+    if (!run)
+        return;
+    loader_close(run->loader);
+    for (int k = 0; run->workers && k < run->k; k++)
+        worker_release(&run->workers[k]);
+    if (run->server)
+        server_release(run->server);
+    door_free(run->workers);
+    door_free(run->server);
+    evaluation_close(&run->evaluation);
+    service_close(&run->service);
+    transport_close(&run->transport);
+    buckets_release(&run->buckets);
+    door_free(run->first_weights);
+    door_free(run->first_stats);
+    pthread_mutex_destroy(&run->halt.lock);
+    door_free(run);
+}
+
+int run_start(struct run *run, struct error *error)
+{
+    if (thread_start(&run->server->thread, "server", server_main, run->server, error))
+        return -1;
+    run->started = 1;
+    for (int k = 0; k < run->k; k++, run->started++) {
+        char name[24];
+        snprintf(name, sizeof name, "worker %d", k);
+        if (thread_start(&run->workers[k].thread, name, worker_main, &run->workers[k], error)) {
+            struct error none = *error;
+            halt_raise(run, &none);
+            run_join(run, error);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+void run_ask_stop(struct run *run)
+{
+    atomic_store_explicit(&run->halt.stop_asked, true, memory_order_release); /* pairs with the acquire in the server's loop */
+    run->transport.calls->wake(&run->transport, run_server_end(run));
+}
+
+int run_join(struct run *run, struct error *error)
+{
+    if (run->started)
+        thread_join(run->server->thread);
+    for (int k = 0; k + 1 < run->started; k++)
+        thread_join(run->workers[k].thread);
+    run->started = 0;
+    if (!halted(&run->halt))
+        return 0;
+    return error->code ? -1 : (*error = run->halt.first, -1);
+}
+
+struct run_memory run_memory(const struct run *run)
+{
+    const struct server *server = run->server;
+    size_t vector = run->graph->params.total * sizeof(float), vectors = 2; /* W_0 and the evaluated weights */
+    struct run_memory memory = { .loaders = loader_bytes(run->loader) + loader_bytes(run->evaluation.loader) };
+    for (int i = 0; i < VERSIONS_MAX; i++)
+        vectors += server->w[i] != NULL;
+    for (int i = 0; i < FORECASTS_MAX; i++)
+        vectors += server->p[i] != NULL;
+    for (int state = 0; state < SERVER_STATES; state++)
+        vectors += server->states[state] != NULL;
+    for (int k = 0; k < run->k; k++) {
+        const struct worker *worker = &run->workers[k];
+        vectors += 3 + (server->replies[k] != NULL);
+        for (int state = 0; state < WORKER_STATES; state++)
+            vectors += worker->states[state] != NULL;
+        memory.plans += plan_bytes(worker->plan) + plan_bytes(worker->eval_plan);
+    }
+    memory.vectors = vectors * vector;
+    return memory;
+}
+
+const float *run_final_weights(const struct run *run)
+{
+    const struct server *server = run->server;
+    return server->w[server->declared.versions ? server->versions[0] % server->declared.versions : 0];
+}
+
+void run_final_stats(const struct run *run, float *stats)
+{
+    const float *rows[WORKERS_MAX];
+    for (int k = 0; k < run->k; k++)
+        rows[k] = run->workers[k].stats;
+    merge_stats(run->graph, rows, run->k, run->config.train.bn_stats == BN_STATS_WORKER0, stats);
+}

@@ -1,0 +1,73 @@
+/* A run: everything that the server, the workers and main share. Allocated and filled before the threads start.
+ *
+ * Who writes what afterwards: each worker its own struct worker; the server struct server; `halt` and the few atomics anyone.
+ * Ends of the transport: worker k is end k, the server end K, main end K+1. */
+#ifndef TRAINER_RUN_H
+#define TRAINER_RUN_H
+
+#include "data/loader.h"
+#include "nets/plan.h"
+#include "trainer/algorithm.h"
+#include "trainer/buckets.h"
+#include "trainer/evaluation.h"
+#include "trainer/halt.h"
+#include "trainer/schedule.h"
+#include "trainer/service.h"
+#include "trainer/transport.h"
+
+struct run {
+    struct config config; /* resolved: every choice made */
+    const struct algorithm *algorithm;
+    const struct backend *backend;
+    const struct graph *graph;           /* borrowed */
+    const struct dataset *train, *test;  /* borrowed */
+    int k;                               /* K */
+    int64_t iterations;                  /* T */
+    int64_t iterations_per_epoch;
+    struct schedule schedule;
+    struct buckets buckets;
+    struct transport transport;
+    struct loader *loader;
+    struct evaluation evaluation;
+    struct service service;
+    struct halt halt;
+    struct worker *workers; /* K of them */
+    struct server *server;
+    const int *processors;  /* by worker; -1: not pinned. NULL: nobody is */
+    float *first_weights;   /* W_0; freed with the run */
+    float *first_stats;     /* running statistics at the start; freed with the run */
+    int started;            /* threads that run: the server, then workers; main's */
+};
+
+/* What a run is made from. Everything is borrowed for the run's life. */
+struct run_request {
+    const struct config *config;
+    const struct backend *backend;
+    const struct graph *graph;
+    const struct dataset *train, *test;
+    int k;
+    const float *first_weights; /* NULL: drawn from the seed */
+    const float *first_stats;   /* NULL: 0 and 1 */
+    const int *processors;
+};
+
+int run_open(struct run **run, const struct run_request *request, struct error *error);
+void run_close(struct run *run); /* after run_join; accepts NULL */
+
+/* Start all threads; ask for a stop after the steps that have begun (any thread; announced by the server); wait for the end. */
+int run_start(struct run *run, struct error *error);
+void run_ask_stop(struct run *run);
+int run_join(struct run *run, struct error *error); /* the first error of any thread */
+
+static inline int run_server_end(const struct run *run) { return run->k; }
+static inline int run_main_end(const struct run *run) { return run->k + 1; }
+
+/* Bytes of weights, gradients, slots and state; of the plans; of the loaders. */
+struct run_memory { size_t vectors, plans, loaders; };
+struct run_memory run_memory(const struct run *run);
+
+/* After the join: the weights that the run ends on (params.total), and the merge of the workers' running statistics. */
+const float *run_final_weights(const struct run *run);
+void run_final_stats(const struct run *run, float *stats);
+
+#endif

@@ -1,0 +1,193 @@
+/* The server's thread: takes messages, serves pushes, announces stops and evaluations. Verbs are in server_verbs.c, memory in server_memory.c. */
+#include "trainer/server_parts.h"
+
+#include "base/door.h"
+#include "trainer/message.h"
+#include "trainer/worker.h"
+
+void server_send(struct server *server, int to, const struct message *message)
+{
+    struct run *run = server->run;
+    /* rings to workers hold all that can be under way; main may be busy writing a file */
+    while (!run->transport.calls->send(&run->transport, server->run->k, to, message)) {
+        ASSERT(to == run_main_end(run));
+        if (halted(&run->halt))
+            return;
+        door_sleep_until_ns(door_now_ns() + 1000000);
+    }
+}
+
+/* A push is being served now: the running statistics that came with it are the worker's newest. */
+static int serve(struct server *server, const struct message *push, struct error *error)
+{
+    struct run *run = server->run;
+    if (push->spare)
+        run->backend->copy(server->device, server->stats[push->worker], run->workers[push->worker].stats_out, run->graph->stats.total);
+    return run->algorithm->push_arrived(server, push, error);
+}
+
+/* The next asynchronous push of the bucket that may be served now, or NULL. */
+static struct message *next_pending(struct server *server, int bucket)
+{
+    struct run *run = server->run;
+    struct message *row = server->pending + (size_t)bucket * (size_t)run->k;
+    /* a record cannot be followed to its end by workers that stop before it */
+    int next = server->stopping && run->config.async.order == ORDER_REPLAY ? -1 : service_next(&run->service, bucket);
+    if (server_must_hold(server, bucket))
+        return NULL;
+    for (int k = 0; k < run->k; k++)
+        if (row[k].kind && (next < 0 || next == k))
+            return &row[k];
+    return NULL;
+}
+
+static int serve_pending(struct server *server, int bucket, struct error *error)
+{
+    for (struct message *push; (push = next_pending(server, bucket));) {
+        struct message taken = *push;
+        push->kind = 0;
+        server->n_pending--;
+        service_served(&server->run->service, bucket, taken.worker, taken.value);
+        if (serve(server, &taken, error))
+            return -1;
+    }
+    return 0;
+}
+
+/* A push has crossed the link, if there is one. */
+static int take_push(struct server *server, const struct message *push, struct error *error)
+{
+    const struct run *run = server->run;
+    if (run->algorithm->synchronous)
+        return serve(server, push, error);
+    struct message *place = &server->pending[push->bucket * (size_t)run->k + push->worker];
+    ASSERT(!place->kind);
+    *place = *push;
+    server->n_pending++;
+    return serve_pending(server, (int)push->bucket, error);
+}
+
+static int take_message(struct server *server, const struct message *message, struct error *error)
+{
+    server->heard_ns = message->sent_ns;
+    switch (message->kind) {
+    case MESSAGE_PUSH:
+        if (!server->link.on)
+            return take_push(server, message, error);
+        link_enter(&server->link, LINK_IN, message);
+        return 0;
+    case MESSAGE_STEP: server_step_done(server, message); return 0;
+    case MESSAGE_DONE: server->done++; return 0;
+    case MESSAGE_EVALUATED:
+        server_evaluated(server);
+        for (int bucket = 0; server->n_pending && bucket < server->run->buckets.n; bucket++)
+            if (serve_pending(server, bucket, error))
+                return -1;
+        return 0;
+    default: ASSERT(!"a message that workers do not send"); return 0;
+    }
+}
+
+/* Messages that have come, and those that have crossed the link by now. *any: there were some. */
+static int take_all(struct server *server, bool *any, struct error *error)
+{
+    struct transport *transport = &server->run->transport;
+    struct message message;
+    *any = false;
+    while (transport->calls->receive(transport, server->run->k, &message)) {
+        *any = true;
+        if (take_message(server, &message, error))
+            return -1;
+    }
+    while (server->link.on && link_leave(&server->link, LINK_IN, door_now_ns(), &message)) {
+        *any = true;
+        if (take_push(server, &message, error))
+            return -1;
+    }
+    while (server->link.on && link_leave(&server->link, LINK_OUT, door_now_ns(), &message)) {
+        *any = true;
+        server_send(server, message.worker, &message);
+    }
+    return 0;
+}
+
+/* Announces the first iteration that nobody can have begun: one that needs an answer which nobody has been sent yet. What is announced before that
+ * answer is read before it. */
+static void announce_stop(struct server *server)
+{
+    const struct run *run = server->run;
+    int64_t stop = server->replied;
+    while (run->algorithm->requires_version(&run->config, stop) <= server->replied)
+        stop++;
+    if (!run->algorithm->synchronous && run->config.async.order != ORDER_ROUND_ROBIN)
+        stop = 0;
+    for (int k = 0; k < run->k; k++)
+        server_send(server, k, &(struct message){ .kind = MESSAGE_STOP, .iteration = stop });
+    if (stop < server->end)
+        server->end = stop;
+    server->stopping = true;
+}
+
+static bool finished(const struct server *server)
+{
+    const struct run *run = server->run;
+    if (server->done < run->k || server->evaluating || server->n_pending || link_pending(&server->link, LINK_IN))
+        return false;
+    for (int bucket = 0; run->algorithm->synchronous && bucket < run->buckets.n; bucket++)
+        if (server->versions[bucket] < server->end)
+            return false;
+    return true;
+}
+
+static int check_patience(const struct server *server, struct error *error)
+{
+    const struct run *run = server->run;
+    int64_t silent = door_now_ns() - server->heard_ns;
+    if (server->evaluating || silent < server->patience_ns)
+        return 0;
+    for (int bucket = 0; bucket < run->buckets.n; bucket++)
+        for (int k = 0; run->algorithm->synchronous && k < run->k; k++)
+            if (server->versions[bucket] < server->end && !(server->arrived[2 * bucket + (server->versions[bucket] & 1)] & (uint64_t)1 << k))
+                return fail(error, EXIT_WORKERS, "server: worker %d is stuck: its gradient of iteration %lld, bucket %d, has not come for %lld s", k, (long long)server->versions[bucket],
+                            bucket, (long long)(silent / 1000000000));
+    return fail(error, EXIT_WORKERS, "server: nothing has come from any worker for %lld s", (long long)(silent / 1000000000));
+}
+
+static int work(struct server *server, struct error *error)
+{
+    struct run *run = server->run;
+    bool any;
+    server->began_ns = server->heard_ns = server->reported_ns = door_now_ns();
+    if (run->algorithm->begin && run->algorithm->begin(server, error))
+        return -1;
+    for (;;) {
+        if (halted(&run->halt))
+            return -1;
+        if (atomic_load_explicit(&run->halt.stop_asked, memory_order_acquire) && !server->stopping)
+            announce_stop(server);
+        if (take_all(server, &any, error))
+            return -1;
+        server_evaluate_if_due(server);
+        if (any)
+            continue;
+        if (finished(server))
+            return 0;
+        int64_t next = link_next_ns(&server->link), look = door_now_ns() + 1000000000;
+        run->transport.calls->wait(&run->transport, run->k, next < look ? next : look);
+        if (check_patience(server, error))
+            return -1;
+    }
+}
+
+void *server_main(void *context)
+{
+    struct server *server = context;
+    struct run *run = server->run;
+    struct error error = { 0 };
+    if (work(server, &error))
+        halt_raise(run, &error);
+    for (int k = 0; k < run->k; k++)
+        run->transport.calls->send(&run->transport, run->k, k, &(struct message){ .kind = MESSAGE_LEAVE });
+    server_report_end(server);
+    return NULL;
+}

@@ -1,0 +1,80 @@
+/* The server: one thread that owns W and V, sums what the workers push, updates, and answers.
+ *
+ * Reply slots are vectors of its own. Where all workers get the same weights (synchronous algorithms), version v of W lies in slot v modulo
+ * the declared number of versions, and P of version v in slot v modulo that of forecasts; an update writes the next slot, so an answer is a message and no
+ * copy. The number of slots follows from the declared staleness: whoever still reads an older version has not pushed what the newer one needs. Asynchronous
+ * algorithms update W in place and copy it into the slot of the worker that they answer. */
+#ifndef TRAINER_SERVER_H
+#define TRAINER_SERVER_H
+
+#include "trainer/algorithm.h"
+#include "trainer/ledger.h"
+#include "trainer/link.h"
+#include "trainer/optimizer.h"
+#include "trainer/reply.h"
+#include "trainer/run.h"
+#include "trainer/tally.h"
+#include "trainer/trace.h"
+
+enum { VERSIONS_MAX = 3, FORECASTS_MAX = 2, WORKERS_MAX = 64 };
+
+struct server {
+    struct run *run;
+    struct device *device;
+    const struct optimizer *optimizer;
+    struct declaration declared;
+    float *w[VERSIONS_MAX];      /* W by version; asynchronous: w[0] alone */
+    float *p[FORECASTS_MAX];     /* P by version */
+    float *states[SERVER_STATES];
+    float *replies[WORKERS_MAX]; /* asynchronous: the slot of each worker, which is also the W that it was sent last */
+    int64_t *versions;           /* [bucket]: updates done */
+    uint64_t *arrived;           /* [bucket][2]: mask of workers whose g of that iteration (modulo 2) is there */
+    struct message *pending;     /* [bucket][worker]: asynchronous pushes not served yet; kind 0: none */
+    int64_t n_pending;
+    uint64_t active;             /* mask of the workers that take part */
+    int64_t replied;             /* the newest iteration answered to anybody, plus 1 */
+    int64_t end;                 /* synchronous: the version that the run ends on */
+    int64_t heard_ns;            /* when a worker last said something */
+    int64_t patience_ns;         /* how long nobody may say anything */
+    int64_t reported_ns;         /* when main was last told how far we are */
+    bool stopping;
+    struct link link;
+    struct tally tally;
+    /* evaluation: the snapshot of version evaluate_at is taken bucket by bucket */
+    int64_t evaluate_at;         /* in versions (asynchronous: pushes) of each bucket; INT64_MAX: none */
+    int64_t evaluations;         /* begun so far */
+    int snapshot_missing;        /* buckets */
+    bool evaluating;
+    int64_t evaluation_began_ns, paused_ns, began_ns;
+    float **stats;               /* [worker]: the running statistics that came with its last push */
+    int done;                    /* workers that have ended */
+    struct trace trace;
+    struct ledger ledger;        /* asynchronous: staleness of the pushes served */
+    pthread_t thread;
+};
+
+int server_init(struct server *server, struct run *run, struct error *error);
+void server_release(struct server *server);
+void *server_main(void *server);
+
+/* ---- verbs, for algorithms; the server's thread ---- */
+
+/* Counts a push; true when all active workers' gradients of (iteration, bucket) are there. */
+bool server_gathered(struct server *server, const struct message *push);
+
+/* Sums g of (iteration, bucket) over the active workers in their order and updates W of the bucket to the next version; also P with `forecast`. */
+void server_update(struct server *server, int64_t iteration, int bucket, bool forecast);
+
+/* Applies one worker's gradient to W of the bucket (ALGORITHMS.md section 5). compensate: with DC-ASGD's terms against the W it was sent last. */
+void server_update_one(struct server *server, const struct message *push, bool compensate);
+
+/* P of every bucket for version 0. */
+void server_forecast_start(struct server *server);
+
+/* Answers the push of (iteration, bucket) to all active workers with W of the next version, or its P. */
+void server_reply_all(struct server *server, int64_t iteration, int bucket, enum reply_kind kind);
+
+/* Answers one push with a copy of W. */
+void server_reply_one(struct server *server, const struct message *push);
+
+#endif

@@ -1,0 +1,84 @@
+/* The server's side of evaluation: snapshots of W, taken bucket by bucket as each reaches the version that is due. */
+#include "trainer/server_parts.h"
+
+#include "base/door.h"
+#include "trainer/message.h"
+#include "trainer/worker.h"
+
+#include <string.h>
+
+/* Versions of a bucket in one iteration. */
+static int64_t versions_per_iteration(const struct server *server) { return server->run->algorithm->synchronous ? 1 : server->run->k; }
+
+int64_t server_next_evaluation(const struct server *server, int64_t version)
+{
+    const struct run *run = server->run;
+    int64_t unit = versions_per_iteration(server), last = run->iterations * unit;
+    double interval = run->config.train.evaluate_every * (double)run->iterations_per_epoch;
+    if (version >= last)
+        return INT64_MAX;
+    if (interval <= 0)
+        return last;
+    interval = interval < 1 ? 1 : interval;
+    int64_t number = (int64_t)((double)(version / unit) / interval);
+    int64_t iteration = (int64_t)((double)number * interval);
+    while (iteration * unit <= version)
+        iteration = (int64_t)((double)++number * interval);
+    return iteration * unit < last ? iteration * unit : last;
+}
+
+void server_version_done(struct server *server, int bucket, const float *weights)
+{
+    const struct bucket *row = &server->run->buckets.rows[bucket];
+    if (++server->versions[bucket] != server->evaluate_at)
+        return;
+    memcpy(server->run->evaluation.weights + row->begin, weights + row->begin, (row->end - row->begin) * sizeof(float));
+    server->snapshot_missing--;
+}
+
+/* The iteration of the evaluation after this one, for synchronous workers to stop at. */
+static int64_t next_iteration(const struct server *server)
+{
+    int64_t next = server_next_evaluation(server, server->evaluate_at);
+    return next == INT64_MAX ? -1 : next / versions_per_iteration(server);
+}
+
+void server_evaluate_if_due(struct server *server)
+{
+    const struct run *run = server->run;
+    if (server->snapshot_missing || server->evaluating || server->evaluate_at == INT64_MAX)
+        return;
+    server->evaluating = true;
+    server->evaluation_began_ns = door_now_ns();
+    merge_stats(run->graph, (const float *const *)server->stats, run->k, run->config.train.bn_stats == BN_STATS_WORKER0, run->evaluation.stats);
+    evaluation_begin(&server->run->evaluation, server->evaluations);
+    for (int k = 0; k < run->k; k++)
+        server_send(server, k, &(struct message){ .kind = MESSAGE_GO, .value = server->evaluations, .iteration = next_iteration(server) });
+    server->evaluations++;
+}
+
+void server_evaluated(struct server *server)
+{
+    const struct run *run = server->run;
+    struct evaluation_total total = evaluation_sum(&run->evaluation, run->test->n);
+    struct message report = {
+        .kind = REPORT_EVALUATION, .iteration = server->evaluate_at / versions_per_iteration(server), .value = double_bits(total.loss), .spare = total.correct,
+        .version = total.correct5, .bytes = (uint64_t)total.samples, .sent_ns = server_training_ns(server),
+    };
+    server_send(server, run_main_end(run), &report);
+    server->paused_ns += door_now_ns() - server->evaluation_began_ns;
+    server->evaluating = false;
+    server->evaluate_at = server_next_evaluation(server, server->evaluate_at);
+    server->snapshot_missing = run->buckets.n;
+}
+
+bool server_must_hold(const struct server *server, int bucket)
+{
+    return server->evaluate_at != INT64_MAX && server->versions[bucket] + 1 == server_next_evaluation(server, server->evaluate_at);
+}
+
+int64_t server_training_ns(const struct server *server)
+{
+    int64_t now = server->evaluating ? server->evaluation_began_ns : door_now_ns();
+    return now - server->began_ns - server->paused_ns;
+}

@@ -1,0 +1,122 @@
+/* The server's memory: allocated before its thread starts, freed after it ended. */
+#include "trainer/server_parts.h"
+
+#include "base/door.h"
+
+#include <string.h>
+
+static int allocate_vector(struct server *server, float **vector, size_t n, const char *what, struct error *error)
+{
+    void *block;
+    if (server->run->backend->allocate(server->device, &block, n * sizeof(float), what, error))
+        return -1;
+    *vector = block;
+    return 0;
+}
+
+static int allocate_vectors(struct server *server, struct error *error)
+{
+    const struct run *run = server->run;
+    const struct backend *backend = run->backend;
+    const struct declaration *declared = &server->declared;
+    size_t n = run->graph->params.total;
+    ASSERT(declared->versions <= VERSIONS_MAX && declared->forecasts <= FORECASTS_MAX && run->k <= WORKERS_MAX);
+    for (int i = 0; i < (declared->versions ? declared->versions : 1); i++)
+        if (allocate_vector(server, &server->w[i], n, "global weights", error))
+            return -1;
+    for (int i = 0; i < declared->forecasts; i++)
+        if (allocate_vector(server, &server->p[i], n, "predicted weights", error))
+            return -1;
+    for (int state = 0; state < SERVER_STATES; state++)
+        if (declared->server_states & 1u << state && allocate_vector(server, &server->states[state], n, server_state_names[state], error))
+            return -1;
+    for (int k = 0; k < run->k && !declared->versions; k++) {
+        if (allocate_vector(server, &server->replies[k], n, "reply slots", error))
+            return -1;
+        backend->copy(server->device, server->replies[k], run->first_weights, n);
+    }
+    backend->copy(server->device, server->w[0], run->first_weights, n);
+    return 0;
+}
+
+static int allocate_stats(struct server *server, struct error *error)
+{
+    const struct run *run = server->run;
+    size_t n = run->graph->stats.total;
+    void *rows;
+    if (door_allocate(&rows, (size_t)run->k * sizeof *server->stats, "the server's tables", error))
+        return -1;
+    server->stats = rows;
+    for (int k = 0; k < run->k; k++) {
+        if (allocate_vector(server, &server->stats[k], n, "running statistics", error))
+            return -1;
+        run->backend->copy(server->device, server->stats[k], run->first_stats, n);
+    }
+    return 0;
+}
+
+static int allocate_tables(struct server *server, struct error *error)
+{
+    const struct run *run = server->run;
+    size_t buckets = (size_t)run->buckets.n;
+    void *versions, *arrived, *pending;
+    if (door_allocate(&versions, buckets * sizeof *server->versions, "the server's tables", error))
+        return -1;
+    server->versions = versions;
+    if (door_allocate(&arrived, 2 * buckets * sizeof *server->arrived, "the server's tables", error))
+        return -1;
+    server->arrived = arrived;
+    if (door_allocate(&pending, buckets * (size_t)run->k * sizeof *server->pending, "the server's tables", error))
+        return -1;
+    server->pending = pending;
+    return 0;
+}
+
+int server_init(struct server *server, struct run *run, struct error *error)
+{
+    memset(server, 0, sizeof *server);
+    server->run = run;
+    server->optimizer = &optimizer_sgd;
+    server->declared = run->algorithm->declare(&run->config);
+    server->end = run->iterations;
+    server->active = run->k == 64 ? ~(uint64_t)0 : ((uint64_t)1 << run->k) - 1;
+    server->evaluate_at = server_next_evaluation(server, 0);
+    server->snapshot_missing = run->buckets.n;
+    server->patience_ns = run->config.workers.stuck_after_s * 1000000000;
+    if (run->backend->device_open(&server->device, -1, error))
+        return -1;
+    /* two iterations' worth of messages per worker and way, and W and P of one version */
+    size_t under_way = (size_t)run->buckets.n * (size_t)run->k * 4;
+    if (allocate_vectors(server, error) || allocate_stats(server, error) || allocate_tables(server, error))
+        return -1;
+    return link_init(&server->link, &run->config, under_way, error) || tally_init(&server->tally, run->k, run->algorithm->synchronous, error) ||
+           trace_init(&server->trace, 0, error) ? -1 : 0;
+}
+
+void server_release(struct server *server)
+{
+    if (!server->device)
+        return;
+    const struct run *run = server->run;
+    const struct backend *backend = run->backend;
+    for (int i = 0; i < VERSIONS_MAX; i++)
+        backend->release(server->device, server->w[i]);
+    for (int i = 0; i < FORECASTS_MAX; i++)
+        backend->release(server->device, server->p[i]);
+    for (int state = 0; state < SERVER_STATES; state++)
+        backend->release(server->device, server->states[state]);
+    for (int k = 0; k < run->k; k++) {
+        backend->release(server->device, server->replies[k]);
+        if (server->stats)
+            backend->release(server->device, server->stats[k]);
+    }
+    door_free(server->stats);
+    door_free(server->versions);
+    door_free(server->arrived);
+    door_free(server->pending);
+    link_release(&server->link);
+    tally_release(&server->tally);
+    trace_release(&server->trace);
+    backend->device_close(server->device);
+    memset(server, 0, sizeof *server);
+}

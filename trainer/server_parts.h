@@ -1,0 +1,34 @@
+/* What the server's files share. Inside server*.c only; the server's thread. */
+#ifndef TRAINER_SERVER_PARTS_H
+#define TRAINER_SERVER_PARTS_H
+
+#include "trainer/server.h"
+
+/* To a worker, or to main; waits where main is behind. */
+void server_send(struct server *server, int to, const struct message *message);
+
+/* The bucket has reached its next version, whose weights (a whole vector) are these: counts it, and takes it into a snapshot that is due. */
+void server_version_done(struct server *server, int bucket, const float *weights);
+
+/* ---- evaluation (server_evaluation.c) ---- */
+
+/* The version after `version` that is to be evaluated; INT64_MAX when none is. Asynchronous versions are pushes, K to an iteration. */
+int64_t server_next_evaluation(const struct server *server, int64_t version);
+
+/* When the snapshot is complete: the workers' running statistics are merged and everybody is told to go. */
+void server_evaluate_if_due(struct server *server);
+
+/* MESSAGE_EVALUATED has come: the sums go to main, the next one may be prepared. */
+void server_evaluated(struct server *server);
+
+/* Serving that push now would run over the next snapshot while this one is not evaluated. */
+bool server_must_hold(const struct server *server, int bucket);
+
+/* Training time so far: without evaluations. */
+int64_t server_training_ns(const struct server *server);
+
+/* ---- reports to main (server_report.c) ---- */
+void server_step_done(struct server *server, const struct message *step);
+void server_report_end(struct server *server);
+
+#endif

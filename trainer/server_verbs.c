@@ -1,0 +1,129 @@
+/* The verbs that algorithms are written in, on the server's side. See server.h. */
+#include "trainer/server.h"
+
+#include "base/door.h"
+#include "trainer/message.h"
+#include "trainer/server_parts.h"
+#include "trainer/worker.h"
+
+bool server_gathered(struct server *server, const struct message *push)
+{
+    uint64_t *arrived = &server->arrived[2 * push->bucket + (push->iteration & 1)], mask = (uint64_t)1 << push->worker;
+    ASSERT(push->iteration == server->versions[push->bucket] || push->iteration == server->versions[push->bucket] + 1);
+    ASSERT(!(*arrived & mask));
+    *arrived |= mask;
+    if ((*arrived & server->active) != server->active)
+        return false;
+    *arrived = 0;
+    return true;
+}
+
+static float *version_slot(const struct server *server, int64_t version) { return server->w[server->declared.versions ? version % server->declared.versions : 0]; }
+static float *forecast_slot(const struct server *server, int64_t version) { return server->p[version % server->declared.forecasts]; }
+
+/* What every update of a bucket has in common; the iteration is the schedule's. */
+static struct update update_of(const struct server *server, int64_t iteration, int bucket)
+{
+    const struct run *run = server->run;
+    return (struct update){
+        .backend = run->backend, .device = server->device, .config = &run->config, .buckets = &run->buckets, .bucket = bucket, .scale = 1,
+        .rate = schedule_rate(&run->schedule, iteration), .next_rate = schedule_rate(&run->schedule, iteration + 1),
+        .momentum = (float)run->config.optimizer.momentum, .v = server->states[SERVER_MOMENTUM],
+    };
+}
+
+void server_update(struct server *server, int64_t iteration, int bucket, bool forecast)
+{
+    const struct run *run = server->run;
+    const float *gradients[WORKERS_MAX];
+    struct update update = update_of(server, iteration, bucket);
+    int64_t began = door_now_ns();
+    for (int k = 0; k < run->k; k++)
+        if (server->active & (uint64_t)1 << k)
+            gradients[update.k++] = run->workers[k].gradients[iteration & 1];
+    update.gradients = gradients;
+    update.inv_k = 1.0f / (float)update.k;
+    update.w = version_slot(server, iteration);
+    update.w_out = version_slot(server, iteration + 1);
+    update.p = forecast ? forecast_slot(server, iteration + 1) : NULL;
+    server->optimizer->update(&update);
+    trace_add(&server->trace, PHASE_UPDATE, iteration, bucket, began, door_now_ns());
+    server_version_done(server, bucket, update.w_out);
+}
+
+void server_update_one(struct server *server, const struct message *push, bool compensate)
+{
+    const struct run *run = server->run;
+    const struct config *config = &run->config;
+    int bucket = (int)push->bucket;
+    const float *gradient = run->workers[push->worker].gradients[push->slot];
+    struct update update = update_of(server, server->versions[bucket] / run->k, bucket);
+    int64_t began = door_now_ns();
+    update.gradients = &gradient;
+    update.k = 1;
+    update.inv_k = 1;
+    update.scale = config->async.scale < 0 ? 1.0f / (float)run->k : (float)config->async.scale;
+    if (config->async.server_momentum >= 0)
+        update.momentum = (float)config->async.server_momentum;
+    if (compensate) {
+        float strength = config->async.lambda >= 0 ? (float)config->async.lambda : config->async.adaptive ? 2.0f : 0.04f;
+        update.compensation = (struct compensation){ server->w[0], server->replies[push->worker], server->states[SERVER_MEAN_SQUARE], strength, (float)config->async.ms_decay };
+    }
+    update.w = update.w_out = server->w[0];
+    server->optimizer->update(&update);
+    trace_add(&server->trace, PHASE_UPDATE, push->iteration, bucket, began, door_now_ns());
+    ledger_count(&server->ledger, server->versions[bucket] - push->version);
+    server_version_done(server, bucket, server->w[0]);
+}
+
+static void reply(struct server *server, int worker, struct message *message)
+{
+    const struct bucket *row = &server->run->buckets.rows[message->bucket];
+    message->worker = (uint16_t)worker;
+    message->encoding = ENCODING_FP32;
+    message->bytes = (row->end - row->begin) * sizeof(float);
+    message->sent_ns = door_now_ns();
+    if (message->iteration + 1 > server->replied)
+        server->replied = message->iteration + 1;
+    if (server->link.on)
+        link_enter(&server->link, LINK_OUT, message);
+    else
+        server_send(server, worker, message);
+}
+
+void server_reply_all(struct server *server, int64_t iteration, int bucket, enum reply_kind kind)
+{
+    int64_t version = iteration + 1;
+    int slots = kind == REPLY_FORECAST ? server->declared.forecasts : server->declared.versions;
+    for (int k = 0; k < server->run->k; k++) {
+        struct message message = {
+            .kind = kind == REPLY_FORECAST ? MESSAGE_FORECAST : MESSAGE_REPLY, .iteration = iteration, .version = version, .bucket = (uint32_t)bucket, .slot = (uint32_t)(version % slots),
+        };
+        if (server->active & (uint64_t)1 << k)
+            reply(server, k, &message);
+    }
+}
+
+void server_reply_one(struct server *server, const struct message *push)
+{
+    const struct run *run = server->run;
+    const struct bucket *row = &run->buckets.rows[push->bucket];
+    run->backend->copy(server->device, server->replies[push->worker] + row->begin, server->w[0] + row->begin, row->end - row->begin);
+    struct message message = {
+        .kind = MESSAGE_REPLY, .iteration = push->iteration, .version = server->versions[push->bucket], .bucket = push->bucket, .slot = push->worker,
+    };
+    reply(server, push->worker, &message);
+}
+
+void server_forecast_start(struct server *server)
+{
+    for (int bucket = 0; bucket < server->run->buckets.n; bucket++) {
+        const float *none[1] = { server->w[0] };
+        struct update update = update_of(server, -1, bucket);
+        update.gradients = none; /* not read */
+        update.w = update.w_out = server->w[0];
+        update.p = forecast_slot(server, 0);
+        server->optimizer->forecast(&update);
+        server_reply_all(server, -1, bucket, REPLY_FORECAST);
+    }
+}

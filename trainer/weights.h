@@ -1,0 +1,22 @@
+/* Weights on disk: safetensors (a JSON header of names, shapes and byte ranges, then the bytes), names and layouts torchvision's. */
+#ifndef TRAINER_WEIGHTS_H
+#define TRAINER_WEIGHTS_H
+
+#include "nets/graph.h"
+
+#include <stdint.h>
+
+struct weights_metadata {
+    const char *config;  /* the resolved config, as an INI text */
+    int64_t iteration;   /* global updates behind these weights */
+    int64_t sample_offset; /* samples consumed in all */
+};
+
+/* Writes all parameters and running statistics to a file that replaces `path` whole. EXIT_OUTPUT. */
+int weights_save(const char *path, const struct graph *graph, const float *weights, const float *stats, const struct weights_metadata *metadata, struct error *error);
+
+/* Reads them: every parameter must be there in its shape, fp32; statistics are taken where they are there (`stats` keeps what it holds
+ * otherwise); other tensors are an error. EXIT_INPUT. */
+int weights_load(const char *path, const struct graph *graph, float *weights, float *stats, struct error *error);
+
+#endif

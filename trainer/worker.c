@@ -1,0 +1,145 @@
+/* The worker's thread: iterations, messages, stops and evaluations. Verbs are in worker_verbs.c, memory in worker_memory.c. */
+#include "trainer/worker.h"
+
+#include "base/door.h"
+#include "trainer/message.h"
+#include "trainer/server.h"
+#include "trainer/straggler.h"
+#include "trainer/topology.h"
+#include "trainer/worker_wait.h"
+
+#include <math.h>
+
+/* The plan's hook: an operation is about to read weights in [begin, end). */
+static int need_weights(void *context, size_t begin, size_t end, struct error *error)
+{
+    struct worker *worker = context;
+    const struct buckets *buckets = &worker->run->buckets;
+    int64_t t = worker->iteration;
+    int first = bucket_of(buckets, end - 1), last = bucket_of(buckets, begin);
+    for (int bucket = first; bucket <= last; bucket++) {
+        if (worker->chosen[bucket] == t)
+            continue;
+        worker_stop_computing(worker);
+        if (worker->run->algorithm->choose_weights(worker, t, bucket, error))
+            return -1;
+        worker->chosen[bucket] = t;
+        worker_resume_computing(worker);
+    }
+    return 0;
+}
+
+/* The plan's hook: gradients in [begin, end) are final. A bucket goes when all of it is. */
+static int gradients_ready(void *context, size_t begin, size_t end, struct error *error)
+{
+    struct worker *worker = context;
+    const struct buckets *buckets = &worker->run->buckets;
+    int first = bucket_of(buckets, end - 1), last = bucket_of(buckets, begin);
+    for (int bucket = first; bucket <= last; bucket++) {
+        const struct bucket *row = &buckets->rows[bucket];
+        size_t from = begin > row->begin ? begin : row->begin, to = end < row->end ? end : row->end;
+        worker->missing[bucket] -= to - from;
+        if (worker->missing[bucket])
+            continue;
+        worker_stop_computing(worker);
+        worker->pushes_left--;
+        if (worker->run->algorithm->gradient_ready(worker, worker->iteration, bucket, error))
+            return -1;
+        worker_resume_computing(worker);
+    }
+    return 0;
+}
+
+static void begin_buckets(struct worker *worker)
+{
+    const struct buckets *buckets = &worker->run->buckets;
+    for (int bucket = 0; bucket < buckets->n; bucket++)
+        worker->missing[bucket] = buckets->rows[bucket].end - buckets->rows[bucket].begin;
+    worker->pushes_left = buckets->n;
+}
+
+static int send_step(struct worker *worker, const struct step_result *result, int samples, struct error *error)
+{
+    if (!isfinite(result->loss_sum))
+        return fail(error, EXIT_NOT_FINITE, "iteration %lld, worker %d: the loss is %g", (long long)worker->iteration, worker->number, result->loss_sum);
+    struct message message = { .kind = MESSAGE_STEP, .iteration = worker->iteration, .value = double_bits(result->loss_sum), .spare = result->correct, .version = samples };
+    worker_send(worker, &message);
+    return 0;
+}
+
+static int compute_iteration(struct worker *worker, const struct batch *batch, struct error *error)
+{
+    struct run *run = worker->run;
+    const struct plan_hooks hooks = { worker, need_weights, gradients_ready };
+    struct step step = {
+        .weights = worker->weights, .gradient = worker->gradients[worker->iteration & 1], .stats = worker->stats, .repack = true,
+        .pixels = batch->pixels, .labels = batch->labels, .index = batch->index, .n = batch->n,
+        .seed = (uint64_t)run->config.train.seed, .epoch = batch->epoch,
+    };
+    struct step_result result;
+    int samples = batch->n;
+    begin_buckets(worker);
+    straggler_draw(worker);
+    worker_resume_computing(worker);
+    int failed = plan_forward(worker->plan, &step, &hooks, error);
+    if (!failed) {
+        plan_result(worker->plan, &result);
+        failed = isfinite(result.loss_sum) ? plan_backward(worker->plan, &step, &hooks, error) : 0;
+    }
+    loader_give_back(run->loader, batch);
+    if (failed)
+        return -1;
+    worker_stop_computing(worker);
+    return send_step(worker, &result, samples, error);
+}
+
+/* The number of the batch that this iteration takes; -1 when there is no more work. */
+static int64_t take_ticket(struct worker *worker)
+{
+    struct run *run = worker->run;
+    if (run->algorithm->synchronous)
+        return worker->iteration * run->k + worker->number;
+    int64_t ticket = service_ticket(&run->service, worker->number, worker->iteration);
+    return ticket < run->iterations * run->k ? ticket : -1;
+}
+
+static int run_iteration(struct worker *worker, struct error *error)
+{
+    const struct batch *batch;
+    int64_t began = door_now_ns(), waited = 0;
+    if (loader_take(worker->run->loader, worker->ticket, &batch, &waited, error))
+        return -1;
+    int64_t now = door_now_ns();
+    trace_add(&worker->trace, PHASE_WAIT_DATA, worker->iteration, -1, began, now);
+    if (compute_iteration(worker, batch, error))
+        return -1;
+    worker->iteration_ns = door_now_ns() - began;
+    return 0;
+}
+
+static int work(struct worker *worker, struct error *error)
+{
+    bool more;
+    for (;; worker->iteration++) {
+        if (worker_wait_for_start(worker, &more, error))
+            return -1;
+        if (!more || (worker->ticket = take_ticket(worker)) < 0)
+            break;
+        if (run_iteration(worker, error))
+            return -1;
+    }
+    worker_send(worker, &(struct message){ .kind = MESSAGE_DONE, .iteration = worker->iteration });
+    return worker_wait_for_leave(worker, error);
+}
+
+void *worker_main(void *context)
+{
+    struct worker *worker = context;
+    struct error error = { 0 };
+    const int *processors = worker->run->processors;
+    if (processors && processors[worker->number] >= 0)
+        topology_pin(processors[worker->number]);
+    if (work(worker, &error))
+        halt_raise(worker->run, &error);
+    return NULL;
+}

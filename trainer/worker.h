@@ -1,0 +1,83 @@
+/* A worker: one thread, one device, one plan. It computes gradients; what it computes them on, and when it pushes, its algorithm says through the verbs below.
+ *
+ * The push slots are the two gradient vectors themselves, used in turn: g_t lies in slot t & 1. The worker writes a slot only after the server has answered
+ * the push that used it last, so a slot has one writer at a time and readers only after its push. */
+#ifndef TRAINER_WORKER_H
+#define TRAINER_WORKER_H
+
+#include "nets/plan.h"
+#include "trainer/algorithm.h"
+#include "trainer/ledger.h"
+#include "trainer/reply.h"
+#include "trainer/run.h"
+#include "trainer/trace.h"
+
+#include <pthread.h>
+
+enum { REPLIES_KEPT = 4 }; /* versions of a bucket's reply that a worker remembers: more than any staleness in use */
+
+/* The answer to the push of (iteration, bucket): which kinds of it are there, and in which slots. */
+struct reply { int64_t iteration, version; bool there[REPLY_KINDS]; uint32_t slot[REPLY_KINDS]; };
+
+struct worker {
+    struct run *run;
+    int number;
+    struct device *device;
+    struct plan *plan, *eval_plan;
+    float *weights;                /* L: params.total */
+    float *gradients[2];           /* the push slots */
+    float *stats, *stats_out;      /* running statistics; their copy for the server, valid with the last push of an iteration that is evaluated */
+    float *states[WORKER_STATES];
+    struct reply *replies;         /* [bucket][REPLIES_KEPT], by requirement modulo */
+    int64_t newest;                /* requirement met by the newest reply: its iteration + 1 */
+    int64_t *chosen;               /* [bucket]: the iteration whose L is there */
+    size_t *missing;               /* [bucket]: elements of g_t not final yet */
+    int pushes_left;               /* buckets of g_t not pushed yet */
+    int64_t iteration, ticket;
+    int64_t end;                   /* first iteration not to be started */
+    int64_t next_evaluation;       /* synchronous: the iteration to stop for one at */
+    int64_t go;                    /* evaluations told to begin so far */
+    int64_t evaluated;             /* and taken part in */
+    int64_t *versions_used;        /* [bucket]: of the global weights under L */
+    bool left;                     /* told to end */
+    int64_t mark_ns;               /* compute time is counted, and stretched, from here */
+    double stretch;                /* this iteration's factor */
+    int64_t iteration_ns;          /* the last one's length */
+    struct trace trace;
+    struct ledger ledger;
+    pthread_t thread;
+};
+
+int worker_init(struct worker *worker, struct run *run, int number, struct error *error);
+void worker_release(struct worker *worker);
+void *worker_main(void *worker);
+
+/* ---- verbs, for algorithms; the worker's thread ---- */
+
+/* Waits for the answer to the bucket's push of iteration needs - 1 (0: the start); W or P out of it, as a whole vector. *version, where not NULL: of the global weights. */
+int worker_wait_reply(struct worker *worker, int64_t needs, int bucket, enum reply_kind kind, const float **vector, int64_t *version, struct error *error);
+
+/* L of the bucket = those weights, a whole vector. */
+void worker_adopt(struct worker *worker, int bucket, const float *weights);
+
+/* One of the worker's vectors: L, g of an iteration, a state; the learning rates of an iteration. */
+const float *worker_gradient(const struct worker *worker, int64_t t);
+float worker_rate(const struct worker *worker, int64_t t);
+float worker_local_rate(const struct worker *worker, int64_t t);
+
+/* L of the bucket = U(w, g) (backend.h, struct local_pass): `pass` holds whole vectors, rate and compensation; n, and weight decay by stretch, are filled in. */
+void worker_local_step(struct worker *worker, int bucket, const struct local_pass *pass);
+
+/* L of the bucket = P - c g. */
+void worker_local_predict(struct worker *worker, int bucket, const float *forecast, const float *gradient, float c);
+
+/* Enters what L_t of the bucket was built on in the ledger; -1 with EXIT_INVARIANT when its staleness is not `expected`. */
+int worker_built_on(struct worker *worker, int64_t t, int bucket, int64_t version, int64_t expected, struct error *error);
+
+/* The same where any staleness is allowed; the server's ledger counts it. */
+void worker_note_version(struct worker *worker, int bucket, int64_t version);
+
+/* g_t of the bucket to the server. */
+int worker_push(struct worker *worker, int64_t t, int bucket, struct error *error);
+
+#endif

@@ -1,0 +1,30 @@
+/* What a worker does between computing: messages, waiting, time. Inside worker*.c, straggler.c and evaluation.c only; the worker's thread. */
+#ifndef TRAINER_WORKER_WAIT_H
+#define TRAINER_WORKER_WAIT_H
+
+#include "trainer/worker.h"
+
+/* Fills in the sender and the time. */
+void worker_send(struct worker *worker, struct message *message);
+
+/* The answer to the bucket's push of iteration needs - 1 is there, in that kind. */
+bool worker_has_reply(const struct worker *worker, int64_t needs, int bucket, enum reply_kind kind);
+
+/* Handles the messages that have come; when none had, sleeps until one may have. `what`, `needs`, `bucket`: what for, for the message when it takes too long. */
+struct patience { int64_t until_ns; const char *what; int64_t needs; int bucket; };
+void worker_patience(const struct worker *worker, struct patience *patience, const char *what, int64_t needs, int bucket);
+int worker_wait_for_messages(struct worker *worker, const struct patience *patience, struct error *error);
+
+/* Where the transport has put a reply: a whole vector. */
+const float *worker_reply_vector(const struct worker *worker, enum reply_kind kind, uint32_t slot);
+
+/* Before iteration `worker->iteration`: waits until the weights that it starts from begin to arrive, an evaluation that is due is over, or it is not to be started
+ * (*more false). */
+int worker_wait_for_start(struct worker *worker, bool *more, struct error *error);
+int worker_wait_for_leave(struct worker *worker, struct error *error);
+
+/* Compute time is what lies between these two; a straggler sleeps at the end of it. */
+void worker_resume_computing(struct worker *worker);
+void worker_stop_computing(struct worker *worker);
+
+#endif
