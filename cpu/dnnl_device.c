@@ -54,7 +54,8 @@ static int open_with(struct device **device, int index, bool nhwc, struct error 
 {
     struct onednn *onednn = NULL;
     onednn_single_thread();
-    if (engine_open(&onednn, nhwc, error))
+    /* No cache of primitives: it is all that devices would share, and ThreadSanitizer does not see its locks. Each makes its own once. */
+    if (onednn_check(dnnl_set_primitive_cache_capacity(0), "primitive cache", error) || engine_open(&onednn, nhwc, error))
         return -1;
     if (cpu_device_open(device, index, error)) {
         engine_close(onednn);
