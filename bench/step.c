@@ -1,0 +1,145 @@
+/* A network's training step without server and loader: plan_forward and plan_backward on one core, in images per second.
+ *
+ *     step network batch [backend...]        (every backend that this program was built with)
+ *
+ * The backends take turns, five rounds of about half a second each, and the median counts: what else the machine does then meets all
+ * of them alike. */
+#include "base/door.h"
+#include "base/sizes.h"
+#include "cpu/cpu.h"
+#include "nets/network.h"
+#include "nets/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROUNDS = 5, BACKENDS = 8 };
+
+static const struct backend *const known[] = {
+    &backend_lanes,
+#ifdef HAVE_ONEDNN
+    &backend_onednn,
+    &backend_onednn_nhwc,
+#endif
+    &backend_reference,
+};
+
+struct contestant {
+    const struct backend *backend;
+    struct device *device;
+    struct plan *plan;
+    struct step step;
+    double forward[ROUNDS], backward[ROUNDS]; /* seconds of one step */
+    double loss;
+};
+
+static int fill(struct contestant *c, const struct graph *graph, int batch, struct error *error)
+{
+    const size_t pixels = shape_count(graph->nodes[0].out) * (size_t)batch, n = (size_t)batch;
+    void *weights, *gradient, *stats, *bytes, *labels, *index;
+    if (door_allocate(&weights, graph->params.total * sizeof(float), "weights", error) ||
+        door_allocate(&gradient, graph->params.total * sizeof(float), "gradients", error) ||
+        door_allocate(&stats, (graph->stats.total + 1) * sizeof(float), "statistics", error) ||
+        door_allocate(&bytes, pixels, "pixels", error) || door_allocate(&labels, n * sizeof(int32_t), "labels", error) ||
+        door_allocate(&index, n * sizeof(int64_t), "sample numbers", error))
+        return -1;
+    graph_init_weights(graph, 1, weights);
+    graph_init_stats(graph, stats);
+    uint32_t state = 1;
+    for (size_t i = 0; i < pixels; i++)
+        ((uint8_t *)bytes)[i] = (uint8_t)((state = state * 1664525u + 1013904223u) >> 24);
+    for (size_t i = 0; i < n; i++) {
+        ((int32_t *)labels)[i] = (int32_t)(i % (size_t)graph->classes);
+        ((int64_t *)index)[i] = (int64_t)i;
+    }
+    c->step = (struct step){ .weights = weights, .gradient = gradient, .stats = stats, .repack = true, .pixels = bytes, .labels = labels, .index = index, .n = batch };
+    return 0;
+}
+
+static int time_round(struct contestant *c, int round, int batch, struct error *error)
+{
+    int64_t forward = 0, backward = 0, begin = door_now_ns();
+    int steps = 0;
+    while (door_now_ns() - begin < 500000000) {
+        int64_t t0 = door_now_ns();
+        if (plan_forward(c->plan, &c->step, NULL, error))
+            return -1;
+        int64_t t1 = door_now_ns();
+        if (plan_backward(c->plan, &c->step, NULL, error))
+            return -1;
+        forward += t1 - t0;
+        backward += door_now_ns() - t1;
+        steps++;
+    }
+    struct step_result result;
+    plan_result(c->plan, &result);
+    c->loss = result.loss_sum / batch;
+    c->forward[round] = (double)forward * 1e-9 / steps;
+    c->backward[round] = (double)backward * 1e-9 / steps;
+    return 0;
+}
+
+static int ascending(const void *a, const void *b) { return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b); }
+
+static double median(double *of)
+{
+    qsort(of, ROUNDS, sizeof *of, ascending);
+    return of[ROUNDS / 2];
+}
+
+static int compare(const struct graph *graph, int batch, const struct backend *const *backends, int n, struct error *error)
+{
+    struct contestant contestants[BACKENDS] = { 0 };
+    for (int i = 0; i < n; i++) {
+        struct contestant *c = &contestants[i];
+        c->backend = backends[i];
+        if (c->backend->device_open(&c->device, -1, error) || plan_make(&c->plan, c->backend, c->device, graph, batch, true, error) ||
+            fill(c, graph, batch, error) || time_round(c, 0, batch, error)) /* a round for warm-up */
+            return -1;
+    }
+    for (int round = 0; round < ROUNDS; round++)
+        for (int i = 0; i < n; i++)
+            if (time_round(&contestants[i], round, batch, error))
+                return -1;
+    printf("%s, batch %d\n%-14s %12s %12s %12s %10s\n", graph->name, batch, "backend", "forward us", "backward us", "images/s", "loss");
+    for (int i = 0; i < n; i++) {
+        struct contestant *c = &contestants[i];
+        double forward = median(c->forward), backward = median(c->backward);
+        printf("%-14s %12.1f %12.1f %12.0f %10.6f\n", c->backend->name, forward * 1e6, backward * 1e6, batch / (forward + backward), c->loss);
+    }
+    return 0;
+}
+
+static const struct backend *find(const char *name)
+{
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(known[i]->name, name) == 0)
+            return known[i];
+    fprintf(stderr, "no backend called %s\n", name);
+    exit(EXIT_USAGE);
+}
+
+int main(int argc, char **argv)
+{
+    const struct backend *backends[BACKENDS];
+    int n = 0;
+    int64_t batch;
+    if (argc < 3 || argc > 3 + BACKENDS || !parse_int64(argv[2], &batch) || batch < 1 || batch > 65536) {
+        fprintf(stderr, "usage: step network batch [backend...]\n");
+        return EXIT_USAGE;
+    }
+    for (int i = 3; i < argc; i++)
+        backends[n++] = find(argv[i]);
+    for (size_t i = 0; argc == 3 && i < sizeof known / sizeof *known; i++)
+        backends[n++] = known[i];
+    const struct network_request request = { .input = { .c = 1, .h = 28, .w = 28, .mean = { 0.1307f }, .std = { 0.3081f } }, .classes = 10 };
+    struct error error = { 0 };
+    struct graph graph;
+    if (network_build(&graph, argv[1], &request, &error) || compare(&graph, (int)batch, backends, n, &error)) {
+        fprintf(stderr, "%s\n", error.text);
+        return error.code;
+    }
+    graph_release(&graph);
+    return EXIT_DONE;
+}

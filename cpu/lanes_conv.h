@@ -1,0 +1,27 @@
+/* A prepared convolution of the lanes backend: shared by its forward and backward files. */
+#ifndef CPU_LANES_CONV_H
+#define CPU_LANES_CONV_H
+
+#include "cpu/lanes.h"
+
+struct conv {
+    struct op op;
+    struct conv_args args;
+    int batch;
+    bool want_gradient, pooled; /* pooled: the 2 x 2 maximum is taken from the registers, the map is never stored */
+    bool keep;                  /* training: masks are kept for backward */
+    struct shape map;           /* what the convolution itself makes; the output's shape unless pooled */
+    const struct tensor *in, *out;
+    const struct param *weight, *bias; /* bias: NULL where there is none */
+};
+
+/* 16-bit masks of one group: one a value with relu, four a pooled value; 0 when none are needed. */
+size_t conv_masks(const struct conv *conv);
+
+/* The shape of what the convolution itself makes. */
+struct shape lanes_conv_map(struct shape in, const struct conv_args *args);
+
+int conv_forward(struct op *op, const struct step *step, struct error *error);
+int conv_backward(struct op *op, const struct step *step, struct error *error);
+
+#endif

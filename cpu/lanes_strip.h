@@ -1,0 +1,44 @@
+/* The convolution kernel's interface: one row of outputs, all filters, sixteen samples.
+ *
+ * A gradient of the input is a convolution too, with the taps reversed, the weights' channel strides exchanged and zeros around
+ * the plane, so one kernel serves both directions. Strides of `in` and `out` are in vectors, of `w` in floats and of either sign. */
+#ifndef CPU_LANES_STRIP_H
+#define CPU_LANES_STRIP_H
+
+#include "cpu/vector.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct strip {
+    /* what is read */
+    const float *in;             /* under tap (0, 0) of output column 0; may point outside the plane where no tap is */
+    ptrdiff_t in_channel, in_row, in_step; /* in_step: from one output column to the next */
+    int in_column, in_width;     /* the column that `in` points at, and how many there are; taps outside are skipped */
+    int in_line, in_height;      /* the same for rows: looked at by strip_pooled only, strip_plain is given rows that exist */
+    int channels, rows, columns; /* the reduction: input channels, taps */
+    const float *w;              /* tap (0, 0) of filter 0, channel 0 */
+    ptrdiff_t w_filter, w_channel, w_row, w_column;
+    /* what is written */
+    int filters, n;              /* outputs: n columns of each filter */
+    float *out;
+    ptrdiff_t out_channel, out_step;
+    const float *bias;           /* [filters], or NULL */
+    bool relu;
+    uint16_t *masks;             /* where gradients pass; NULL: not wanted */
+};
+
+/* One row. With relu, masks[filter*out_channel + column] has a bit for every lane that is positive. */
+void strip_plain(const struct strip *strip);
+
+/* Two rows of the convolution, in_step * in_row apart, and the maximum of every 2 x 2 of them: n columns are pooled ones. masks[4 *
+ * (filter*out_channel + column) + p] has the lanes whose maximum (positive, with relu) came from place p; the first of equals wins. */
+void strip_pooled(const struct strip *strip);
+
+/* Part i of n things in `parts` nearly equal parts begins here. */
+static inline int part_begin(int n, int parts, int i) { return (int)((long)n * i / parts); }
+
+/* How many parts it takes for none to have more than `most`. */
+static inline int part_count(int n, int most) { return (n + most - 1) / most; }
+
+#endif
