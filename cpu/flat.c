@@ -75,13 +75,24 @@ static void compensate(float *g, const struct compensation *c, size_t at, size_t
         compensate_constant(g, c->now + at, c->backup + at, c->lambda, n);
 }
 
+/* What P takes off W' (ALGORITHMS.md section 6): factors of V and of W. */
+struct ahead { float rate, v, w; };
+
+static struct ahead look_ahead(const struct sgd_pass *pass)
+{
+    if (pass->nesterov)
+        return (struct ahead){ pass->next_rate, pass->momentum * pass->momentum, (1 + pass->momentum) * pass->weight_decay };
+    return (struct ahead){ pass->next_rate, pass->momentum, pass->weight_decay };
+}
+
+static inline float forecast(struct ahead ahead, float w, float v) { return w - ahead.rate * (ahead.v * v + ahead.w * w); }
+
 static inline __attribute__((always_inline)) void update(const struct sgd_pass *pass, const float *g, size_t at, size_t n, bool nesterov, bool with_p)
 {
     const float *w = pass->w + at;
     float *v = pass->v + at, *w_out = pass->w_out + at, *p = with_p ? pass->p + at : NULL;
-    float scale = pass->scale, rate = pass->rate, momentum = pass->momentum, weight_decay = pass->weight_decay, next_rate = pass->next_rate;
-    float p_momentum = nesterov ? momentum * momentum : momentum;
-    float p_decay = nesterov ? (1 + momentum) * weight_decay : weight_decay;
+    float scale = pass->scale, rate = pass->rate, momentum = pass->momentum, weight_decay = pass->weight_decay;
+    struct ahead ahead = look_ahead(pass);
     ELEMENTWISE
     for (size_t i = 0; i < n; i++) {
         float d = scale * (g[i] + weight_decay * w[i]);
@@ -90,7 +101,7 @@ static inline __attribute__((always_inline)) void update(const struct sgd_pass *
         v[i] = v_new;
         w_out[i] = w_new;
         if (with_p)
-            p[i] = w_new - next_rate * (p_momentum * v_new + p_decay * w_new);
+            p[i] = forecast(ahead, w_new, v_new);
     }
 }
 
@@ -119,6 +130,15 @@ void cpu_sgd(struct device *device, const struct sgd_pass *pass)
         compensate(g, &pass->compensation, at, n);
         update_block(pass, g, at, n);
     }
+}
+
+void cpu_forecast(struct device *device, const struct sgd_pass *pass)
+{
+    (void)device;
+    struct ahead ahead = look_ahead(pass);
+    ELEMENTWISE
+    for (size_t i = 0; i < pass->n; i++)
+        pass->p[i] = forecast(ahead, pass->w[i], pass->v[i]);
 }
 
 static void local_step(const struct local_pass *pass, const float *g, size_t at, size_t n)
