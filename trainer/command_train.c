@@ -1,0 +1,302 @@
+/* onestep train: config to threads to files. The main thread is the one writer: it takes the server's reports and writes what lasts. */
+#include "trainer/command.h"
+
+#include "base/door.h"
+#include "base/file.h"
+#include "nets/network.h"
+#include "trainer/choose.h"
+#include "trainer/folder.h"
+#include "trainer/message.h"
+#include "trainer/metrics.h"
+#include "trainer/progress.h"
+#include "trainer/run.h"
+#include "trainer/server.h"
+#include "trainer/signals.h"
+#include "trainer/summary.h"
+#include "trainer/topology.h"
+#include "trainer/weights.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char help[] =
+    "usage: onestep train CONFIG [--set section.key=value]... [--output DIR]\n\n"
+    "Trains as the config says (onestep config --help lists its keys) and writes into DIR (default: runs/NAME-NNN):\n"
+    "  config.ini            the config with every choice made; it repeats the run\n"
+    "  metrics.csv           a row per epoch, and per step with train.log_every\n"
+    "  weights.safetensors   the final weights, by torchvision's names\n"
+    "Ctrl-C finishes the step, writes all of that, and exits with 130; a second one leaves at once.\n";
+
+/* Everything that one run of the command holds, to be closed in one place. */
+struct session {
+    const char *config_path;
+    char name[64]; /* of the config: its file without folder and ending */
+    struct config config;
+    struct topology topology;
+    struct dataset train, test;
+    struct graph graph;
+    const struct backend *backend;
+    float *first_weights, *first_stats;
+    struct folder folder;
+    struct metrics metrics;
+    struct progress progress;
+    struct run *run;
+};
+
+static int read_words(struct session *session, int n, char **words, struct error *error)
+{
+    const char *output = NULL;
+    if (n < 1 || words[0][0] == '-')
+        return fail(error, EXIT_USAGE, "onestep train: want a config file first; onestep train --help");
+    session->config_path = words[0];
+    const char *slash = strrchr(words[0], '/'), *base = slash ? slash + 1 : words[0];
+    snprintf(session->name, sizeof session->name, "%.*s", (int)strcspn(base, "."), base);
+    config_defaults(&session->config);
+    if (config_read(&session->config, words[0], error))
+        return -1;
+    for (int i = 1; i < n; i += 2) {
+        bool set = strcmp(words[i], "--set") == 0;
+        if (!set && strcmp(words[i], "--output") != 0)
+            return fail(error, EXIT_USAGE, "onestep train: want --set or --output, got %s", words[i]);
+        if (i + 1 == n)
+            return fail(error, EXIT_USAGE, "onestep train: %s wants a value after it", words[i]);
+        if (set && config_set(&session->config, words[i + 1], error))
+            return -1;
+        if (!set)
+            output = words[i + 1];
+    }
+    if (output && strlen(output) >= CONFIG_TEXT)
+        return fail(error, EXIT_USAGE, "--output: want at most %d characters, got %zu", CONFIG_TEXT - 1, strlen(output));
+    if (output)
+        snprintf(session->config.output.dir, CONFIG_TEXT, "%s", output);
+    return config_check(&session->config, words[0], error);
+}
+
+/* K, and what else the config leaves to the program. */
+static int settle(struct session *session, struct error *error)
+{
+    struct config *config = &session->config;
+    if (topology_read(&session->topology, error))
+        return -1;
+    int cores = session->topology.cores;
+    if (!config->workers.count)
+        config->workers.count = cores < WORKERS_MAX ? cores : WORKERS_MAX;
+    if (config->workers.slowdown.n != 1 && config->workers.slowdown.n != config->workers.count)
+        return fail(error, EXIT_USAGE, "%s: [workers] slowdown: want 1 number or %lld, one per worker, got %d", session->config_path, (long long)config->workers.count, config->workers.slowdown.n);
+    if (config->workers.count > cores)
+        fprintf(stderr, "onestep: warning: %lld workers share %d cores\n", (long long)config->workers.count, cores);
+    bool repeats = algorithm_of(config->train.algorithm)->synchronous || config->async.order != ORDER_FREE;
+    if (config->train.deterministic == AUTOMATIC)
+        config->train.deterministic = repeats;
+    if (config->train.algorithm == ALGORITHM_ODSGD && config->train.iterations && config->odsgd.warmup >= config->train.iterations)
+        printf("this is a run of SSGD: its warm-up of %lld iterations is as long as it is\n", (long long)config->odsgd.warmup);
+    return 0;
+}
+
+static int open_data(struct session *session, struct error *error)
+{
+    struct config *config = &session->config;
+    char path[4096];
+    if (strcmp(config->data.path, "auto") == 0) {
+        if (dataset_find(config->data.dataset, path, sizeof path, error))
+            return -1;
+        if (strlen(path) >= CONFIG_TEXT)
+            return fail(error, EXIT_INPUT, "%.60s...: want a path of at most %d characters", path, CONFIG_TEXT - 1);
+        strcpy(config->data.path, path);
+    }
+    struct dataset_request request = {
+        .name = config->data.dataset, .path = config->data.path, .split = SPLIT_TRAIN, .limit = config->data.limit, .seed = (uint64_t)config->train.seed,
+    };
+    if (dataset_open(&session->train, &request, error))
+        return -1;
+    request.split = SPLIT_TEST;
+    request.limit = config->data.test_limit;
+    return dataset_open(&session->test, &request, error);
+}
+
+static int channel_values(float to[4], const struct real_list *list, int channels, const char *key, const char *path, struct error *error)
+{
+    if (list->n != 1 && list->n != channels)
+        return fail(error, EXIT_USAGE, "%s: [data] %s: want 1 number or %d, one per channel, got %d", path, key, channels, list->n);
+    for (int c = 0; c < channels; c++)
+        to[c] = (float)list->values[list->n == 1 ? 0 : c];
+    return 0;
+}
+
+static int build_graph(struct session *session, struct error *error)
+{
+    const struct config *config = &session->config;
+    const struct dataset *data = &session->train;
+    struct network_request request = {
+        .input = { .c = data->channels, .h = data->height, .w = data->width }, .classes = data->classes,
+        .dropout = (float)config->net.dropout, .label_smoothing = (float)config->net.label_smoothing,
+    };
+    if (channel_values(request.input.mean, &config->data.mean, data->channels, "mean", session->config_path, error) ||
+        channel_values(request.input.std, &config->data.std, data->channels, "std", session->config_path, error))
+        return -1;
+    return network_build(&session->graph, config->net.name, &request, error);
+}
+
+static int load_weights(struct session *session, struct error *error)
+{
+    const struct config *config = &session->config;
+    void *weights, *stats;
+    if (strcmp(config->train.init, "random") == 0)
+        return 0;
+    if (door_allocate(&weights, session->graph.params.total * sizeof(float), "the first weights", error))
+        return -1;
+    session->first_weights = weights;
+    if (door_allocate(&stats, session->graph.stats.total * sizeof(float), "the first statistics", error))
+        return -1;
+    session->first_stats = stats;
+    graph_init_stats(&session->graph, stats);
+    return weights_load(config->train.init, &session->graph, weights, stats, error);
+}
+
+static int open_run(struct session *session, struct error *error)
+{
+    struct config *config = &session->config;
+    int processors[WORKERS_MAX];
+    if (choose_backend(&session->backend, config, &session->graph, session->topology.model, error))
+        return -1;
+    snprintf(config->cpu.backend, CONFIG_TEXT, "%s", session->backend->name);
+    for (int k = 0; k < config->workers.count; k++)
+        processors[k] = config->workers.pin && config->workers.count <= session->topology.cores ? session->topology.processors[k] : -1;
+    const struct run_request request = {
+        .config = config, .backend = session->backend, .graph = &session->graph, .train = &session->train, .test = &session->test, .k = (int)config->workers.count,
+        .first_weights = session->first_weights, .first_stats = session->first_stats, .processors = processors,
+    };
+    return run_open(&session->run, &request, error);
+}
+
+static int open_files(struct session *session, struct error *error)
+{
+    char path[1200], text[16384];
+    const struct run *run = session->run;
+    if (folder_make(&session->folder, &session->config, session->name, error) || folder_file(&session->folder, "config.ini", path, sizeof path, error))
+        return -1;
+    size_t n = config_write(&session->config, text, sizeof text);
+    if (file_replace(path, &(struct file_part){ text, n }, 1, error) || folder_file(&session->folder, "metrics.csv", path, sizeof path, error))
+        return -1;
+    return metrics_open(&session->metrics, path, &run->schedule, session->config.data.batch * run->k, error);
+}
+
+static void print_start(const struct session *session)
+{
+    char table[8192], emulated[256], algorithm[32], local[64] = "", word[32];
+    const struct config *config = &session->config;
+    graph_describe(&session->graph, table, sizeof table);
+    config_word("train", "algorithm", config->train.algorithm, algorithm, sizeof algorithm);
+    if (config->train.algorithm == ALGORITHM_ODSGD) {
+        config_word("odsgd", "local_update", config->odsgd.local_update, word, sizeof word);
+        snprintf(local, sizeof local, " (%s, after %lld iterations)", word, (long long)config->odsgd.warmup);
+    }
+    summary_emulated(config, emulated, sizeof emulated);
+    fputs(table, stdout);
+    printf("\n%s%s, %lld workers of batch %lld on %s, %lld training images of %s, %lld iterations (%lld an epoch), %d buckets%s%s\ninto %s\n\n", algorithm, local, (long long)config->workers.count,
+           (long long)config->data.batch, session->backend->name, (long long)session->train.n, config->data.dataset, (long long)session->run->iterations,
+           (long long)session->run->iterations_per_epoch, session->run->buckets.n, *emulated ? "; emulated: " : "", emulated, session->folder.path);
+    fflush(stdout);
+}
+
+/* Reports until the server has ended. A failing write stops the run like a failing thread. */
+static int follow(struct session *session, struct error *error)
+{
+    struct run *run = session->run;
+    struct transport *transport = &run->transport;
+    struct message report;
+    bool asked = false;
+    for (;;) {
+        if (signals_caught() && !asked) {
+            asked = true;
+            run_ask_stop(run);
+        }
+        if (!transport->calls->receive(transport, run_main_end(run), &report)) {
+            transport->calls->wait(transport, run_main_end(run), door_now_ns() + 100000000);
+            continue;
+        }
+        if (report.kind == REPORT_FINISHED)
+            return 0;
+        if (report.kind != REPORT_PROGRESS && metrics_take(&session->metrics, &report, error)) {
+            halt_raise(run, error);
+            return -1;
+        }
+        progress_report(&session->progress, &report, &session->metrics);
+    }
+}
+
+static int write_results(struct session *session, struct error *error)
+{
+    const struct run *run = session->run;
+    char path[1200], text[16384];
+    void *stats;
+    config_write(&session->config, text, sizeof text);
+    const struct weights_metadata metadata = { text, run->server->tally.iterations, run->server->tally.iterations * run->k * session->config.data.batch };
+    if (folder_file(&session->folder, "weights.safetensors", path, sizeof path, error) ||
+        door_allocate(&stats, session->graph.stats.total * sizeof(float), "the final statistics", error))
+        return -1;
+    run_final_stats(run, stats);
+    int result = weights_save(path, &session->graph, run_final_weights(run), stats, &metadata, error);
+    door_free(stats);
+    if (result == 0 && *session->config.async.record)
+        result = service_write(&run->service, session->config.async.record, error);
+    return result;
+}
+
+static int train(struct session *session, struct error *error)
+{
+    struct run *run = session->run;
+    print_start(session);
+    progress_open(&session->progress, &run->schedule, session->config.data.batch * run->k);
+    signals_catch();
+    if (run_start(run, error))
+        return -1;
+    int followed = follow(session, error), joined = run_join(run, error);
+    struct error metrics_error = { 0 };
+    int closed = metrics_close(&session->metrics, &metrics_error);
+    progress_close(&session->progress, &session->metrics);
+    if (followed || joined)
+        return -1;
+    if (write_results(session, error))
+        return -1;
+    if (closed) {
+        *error = metrics_error;
+        return -1;
+    }
+    summary_print(stdout, run, &session->metrics);
+    printf("\nwritten: %s/weights.safetensors, metrics.csv, config.ini\n", session->folder.path);
+    return 0;
+}
+
+static void close_session(struct session *session)
+{
+    run_close(session->run);
+    metrics_release(&session->metrics);
+    graph_release(&session->graph);
+    dataset_close(&session->train);
+    dataset_close(&session->test);
+    door_free(session->first_weights);
+    door_free(session->first_stats);
+}
+
+int command_train(int n, char **words, struct error *error)
+{
+    if (n && strcmp(words[0], "--help") == 0) {
+        fputs(help, stdout);
+        return 0;
+    }
+    struct session session = { .metrics.fd = -1 };
+    int failed = read_words(&session, n, words, error) || settle(&session, error) || open_data(&session, error) || build_graph(&session, error) ||
+                 load_weights(&session, error) || open_run(&session, error) || open_files(&session, error) || train(&session, error);
+    int signal_number = signals_caught();
+    int64_t stopped_at = session.run ? session.run->server->tally.iterations : 0;
+    close_session(&session);
+    if (failed)
+        return -1;
+    if (!signal_number)
+        return 0;
+    fail(error, EXIT_SIGNAL + signal_number, "stopped by %s after iteration %lld; the weights are in %s/weights.safetensors", signal_number == SIGINT ? "SIGINT" : "SIGTERM",
+         (long long)stopped_at, session.folder.path);
+    return error->code;
+}

@@ -1,0 +1,134 @@
+/* See metrics.h. */
+#include "trainer/metrics.h"
+
+#include "base/door.h"
+#include "base/file.h"
+#include "trainer/message.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const char header[] = "kind,epoch,iteration,samples,lr,train_loss,train_accuracy,test_loss,test_accuracy,test_top5,images_per_s,seconds\n";
+
+int metrics_open(struct metrics *metrics, const char *path, const struct schedule *schedule, int64_t global_batch, struct error *error)
+{
+    void *epochs;
+    memset(metrics, 0, sizeof *metrics);
+    metrics->fd = -1;
+    metrics->schedule = schedule;
+    metrics->global_batch = global_batch;
+    snprintf(metrics->path, sizeof metrics->path, "%s", path);
+    /* a row an epoch, one for each evaluation between two, and a last one */
+    double every = schedule->config->train.evaluate_every, epochs_in_all = (double)schedule->iterations / (double)schedule->iterations_per_epoch;
+    double evaluations = every > 0 ? epochs_in_all / every : 0;
+    if (evaluations > (double)schedule->iterations)
+        evaluations = (double)schedule->iterations;
+    metrics->room = (int)(epochs_in_all + evaluations) + 4;
+    if (door_allocate(&epochs, (size_t)metrics->room * sizeof *metrics->epochs, "the table of epochs", error))
+        return -1;
+    metrics->epochs = epochs;
+    metrics->fd = door_open_new(path);
+    if (metrics->fd < 0)
+        return fail_errno(error, EXIT_OUTPUT, errno, "%s: cannot create", path);
+    return file_append(metrics->fd, path, header, sizeof header - 1, error);
+}
+
+double metrics_rate(const struct metrics *metrics, int i)
+{
+    /* back to the end of the epoch before: rows of evaluations alone lie between */
+    int before = i - 1;
+    while (before >= 0 && !metrics->epochs[before].trained)
+        before--;
+    double seconds = metrics->epochs[i].seconds - (before < 0 ? 0 : metrics->epochs[before].seconds);
+    return seconds > 0 ? (double)metrics->epochs[i].samples / seconds : 0;
+}
+
+static int write_row(struct metrics *metrics, int i, struct error *error)
+{
+    const struct epoch *row = &metrics->epochs[i];
+    char text[512], train[128] = ",", test[128] = ",,", rate[32] = "";
+    if (row->trained) {
+        snprintf(train, sizeof train, "%.9g,%.9g", row->train_loss, row->train_accuracy);
+        snprintf(rate, sizeof rate, "%.1f", metrics_rate(metrics, i));
+    }
+    if (row->evaluated)
+        snprintf(test, sizeof test, "%.9g,%.9g,%.9g", row->test_loss, row->test_accuracy, row->test_top5);
+    int n = snprintf(text, sizeof text, "epoch,%.6g,%lld,%lld,%.9g,%s,%s,%s,%.3f\n", (double)row->iteration / (double)metrics->schedule->iterations_per_epoch,
+                     (long long)row->iteration, (long long)(row->iteration * metrics->global_batch), (double)schedule_rate(metrics->schedule, row->iteration - 1), train, test, rate, row->seconds);
+    return file_append(metrics->fd, metrics->path, text, (size_t)n, error);
+}
+
+static int write_step(struct metrics *metrics, const struct message *report, struct error *error)
+{
+    char text[256];
+    int n = snprintf(text, sizeof text, "step,%.6g,%lld,%lld,%.9g,%.9g,%.9g,,,,,%.3f\n", (double)report->iteration / (double)metrics->schedule->iterations_per_epoch,
+                     (long long)report->iteration, (long long)(report->iteration * metrics->global_batch), (double)schedule_rate(metrics->schedule, report->iteration - 1),
+                     bits_double(report->value), bits_double(report->spare), (double)report->sent_ns / 1e9);
+    return file_append(metrics->fd, metrics->path, text, (size_t)n, error);
+}
+
+/* The row of that iteration, in order; training's and evaluation's reports of one iteration come in either order. */
+static struct epoch *row_of(struct metrics *metrics, int64_t iteration)
+{
+    int i = metrics->n;
+    while (i > metrics->written && metrics->epochs[i - 1].iteration > iteration)
+        i--;
+    if (i > 0 && metrics->epochs[i - 1].iteration == iteration)
+        return &metrics->epochs[i - 1];
+    ASSERT(metrics->n < metrics->room);
+    memmove(&metrics->epochs[i + 1], &metrics->epochs[i], (size_t)(metrics->n - i) * sizeof *metrics->epochs);
+    metrics->n++;
+    metrics->epochs[i] = (struct epoch){ .iteration = iteration };
+    return &metrics->epochs[i];
+}
+
+/* Rows before the last one are whole: reports of later iterations have come. */
+static int write_rows(struct metrics *metrics, int end, struct error *error)
+{
+    for (; metrics->written < end; metrics->written++)
+        if (write_row(metrics, metrics->written, error))
+            return -1;
+    return 0;
+}
+
+int metrics_take(struct metrics *metrics, const struct message *report, struct error *error)
+{
+    if (report->kind == REPORT_STEP)
+        return write_step(metrics, report, error);
+    struct epoch *row = row_of(metrics, report->iteration);
+    row->seconds = (double)report->sent_ns / 1e9;
+    if (report->kind == REPORT_EPOCH) {
+        row->trained = true;
+        row->samples = report->version;
+        row->train_loss = bits_double(report->value);
+        row->train_accuracy = bits_double(report->spare);
+    } else {
+        double samples = (double)report->bytes;
+        row->evaluated = true;
+        row->test_loss = bits_double(report->value);
+        row->test_accuracy = (double)report->spare / samples;
+        row->test_top5 = (double)report->version / samples;
+    }
+    return write_rows(metrics, row->trained && row->evaluated ? (int)(row - metrics->epochs) + 1 : metrics->n - 2, error);
+}
+
+int metrics_close(struct metrics *metrics, struct error *error)
+{
+    int result = write_rows(metrics, metrics->n, error);
+    if (result == 0 && door_sync(metrics->fd))
+        result = fail_errno(error, EXIT_OUTPUT, errno, "%s: cannot sync", metrics->path);
+    int fd = metrics->fd;
+    metrics->fd = -1;
+    if (door_close(fd) && result == 0)
+        result = fail_errno(error, EXIT_OUTPUT, errno, "%s: cannot close", metrics->path);
+    return result;
+}
+
+void metrics_release(struct metrics *metrics)
+{
+    if (metrics->epochs && metrics->fd >= 0)
+        door_close(metrics->fd);
+    door_free(metrics->epochs);
+    memset(metrics, 0, sizeof *metrics);
+    metrics->fd = -1;
+}

@@ -1,0 +1,39 @@
+/* What a run has measured: epochs and steps, kept for the tables and appended to metrics.csv as they come. Main thread. */
+#ifndef TRAINER_METRICS_H
+#define TRAINER_METRICS_H
+
+#include "base/ring.h"
+#include "trainer/schedule.h"
+
+struct epoch {
+    int64_t iteration; /* global updates done at its end */
+    int64_t samples;   /* that it trained on */
+    double train_loss, train_accuracy;
+    bool trained, evaluated;
+    double test_loss, test_accuracy, test_top5;
+    double seconds;    /* of training, since the start */
+};
+
+struct metrics {
+    const struct schedule *schedule; /* borrowed */
+    char path[1024];
+    int fd;                          /* -1: none */
+    int64_t global_batch;
+    struct epoch *epochs;            /* by iteration; room for all there can be */
+    int n, room, written;
+};
+
+/* Creates the file. EXIT_OUTPUT, EXIT_MEMORY. */
+int metrics_open(struct metrics *metrics, const char *path, const struct schedule *schedule, int64_t global_batch, struct error *error);
+
+/* Takes a report of the server: REPORT_STEP, REPORT_EPOCH, REPORT_EVALUATION. A row is written when no more can come for it. */
+int metrics_take(struct metrics *metrics, const struct message *report, struct error *error);
+
+/* Writes what is left, syncs, closes. */
+int metrics_close(struct metrics *metrics, struct error *error);
+void metrics_release(struct metrics *metrics);
+
+/* Images per second of epoch i, without evaluations. */
+double metrics_rate(const struct metrics *metrics, int i);
+
+#endif

@@ -1,0 +1,100 @@
+/* See summary.h. */
+#include "trainer/summary.h"
+
+#include "trainer/progress.h"
+#include "trainer/server.h"
+#include "trainer/worker.h"
+
+#include <sys/resource.h>
+
+void summary_emulated(const struct config *config, char *text, size_t bytes)
+{
+    const struct real_list *slowdown = &config->workers.slowdown;
+    bool straggles = config->workers.jitter > 0;
+    size_t used = 0;
+    *text = 0;
+    for (int i = 0; i < slowdown->n; i++)
+        straggles |= slowdown->values[i] > 1;
+    if (config->link.bandwidth_gbps > 0) {
+        int n = snprintf(text, bytes, "a link of %g Gb/s, %g us, %s duplex", config->link.bandwidth_gbps, config->link.latency_us, config->link.duplex == DUPLEX_FULL ? "full" : "half");
+        used = n < (int)bytes ? (size_t)n : bytes - 1;
+    }
+    if (straggles)
+        snprintf(text + used, bytes - used, "%sstragglers", used ? "; " : "");
+}
+
+static void print_epochs(FILE *to, const struct run *run, const struct metrics *metrics)
+{
+    char rate[32];
+    fprintf(to, "%7s %10s %10s %9s %9s %9s %9s %9s\n", "epoch", "iteration", "train loss", "accuracy", "test loss", "accuracy", "images/s", "seconds");
+    for (int i = 0; i < metrics->n; i++) {
+        const struct epoch *row = &metrics->epochs[i];
+        fprintf(to, "%7.4g %10lld ", (double)row->iteration / (double)run->iterations_per_epoch, (long long)row->iteration);
+        row->trained ? fprintf(to, "%10.4f %7.2f %% ", row->train_loss, 100 * row->train_accuracy) : fprintf(to, "%10s %9s ", "", "");
+        row->evaluated ? fprintf(to, "%9.4f %7.2f %% ", row->test_loss, 100 * row->test_accuracy) : fprintf(to, "%9s %9s ", "", "");
+        fprintf(to, "%9s %9.2f\n", row->trained ? grouped((int64_t)metrics_rate(metrics, i), rate) : "", row->seconds);
+    }
+}
+
+/* Shares of the workers' time outside evaluation. */
+static void print_phases(FILE *to, const struct run *run)
+{
+    static const struct { enum phase phase; const char *name; } rows[] = {
+        { PHASE_COMPUTE, "compute" }, { PHASE_LOCAL, "local update" }, { PHASE_WAIT_WEIGHTS, "waiting for weights" }, { PHASE_WAIT_DATA, "waiting for data" },
+        { PHASE_EMULATED, "straggling (emulated)" },
+    };
+    double total = 0, times[PHASES] = { 0 };
+    for (int k = 0; k < run->k; k++)
+        for (int phase = 0; phase < PHASES; phase++)
+            times[phase] += (double)run->workers[k].trace.total_ns[phase];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        total += times[rows[i].phase];
+    fprintf(to, "\nwhere the workers' time went\n");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (times[rows[i].phase] > 0 || rows[i].phase != PHASE_EMULATED)
+            fprintf(to, "  %-22s %6.2f %%\n", rows[i].name, total > 0 ? 100 * times[rows[i].phase] / total : 0);
+    double seconds = total / run->k / 1e9;
+    fprintf(to, "  server: summing and updating %.2f %% of one core\n", seconds > 0 ? (double)run->server->trace.total_ns[PHASE_UPDATE] / 1e7 / seconds : 0);
+    if (run->server->link.on && run->server->tally.iterations)
+        fprintf(to, "  emulated link: occupied %.3f ms an iteration (T_x)\n", (double)link_occupied_ns(&run->server->link) / 1e6 / (double)run->server->tally.iterations);
+}
+
+static void print_staleness(FILE *to, const struct run *run)
+{
+    struct ledger all = run->server->ledger;
+    int64_t total = 0;
+    for (int bin = 0; bin < LEDGER_BINS; bin++) {
+        for (int k = 0; k < run->k; k++)
+            all.count[bin] += run->workers[k].ledger.count[bin];
+        total += all.count[bin];
+    }
+    fprintf(to, "\nstaleness seen (buckets)\n");
+    for (int bin = 0; bin < LEDGER_BINS; bin++)
+        if (all.count[bin]) {
+            char number[32];
+            fprintf(to, "  %d%s %12s  %6.2f %%\n", bin, bin == LEDGER_BINS - 1 ? "+" : " ", grouped(all.count[bin], number), 100 * (double)all.count[bin] / (double)total);
+        }
+}
+
+static void print_memory(FILE *to, const struct run *run)
+{
+    struct rusage usage;
+    struct run_memory memory = run_memory(run);
+    const double mib = 1 << 20;
+    getrusage(RUSAGE_SELF, &usage);
+    fprintf(to, "\nmemory: peak resident %.0f MiB; weights, gradients and slots %.1f, activations %.1f, batches %.1f MiB\n", (double)usage.ru_maxrss / 1024, (double)memory.vectors / mib,
+            (double)memory.plans / mib, (double)memory.loaders / mib);
+}
+
+void summary_print(FILE *to, const struct run *run, const struct metrics *metrics)
+{
+    char emulated[256];
+    summary_emulated(&run->config, emulated, sizeof emulated);
+    fprintf(to, "\n");
+    if (*emulated)
+        fprintf(to, "emulated: %s\n\n", emulated);
+    print_epochs(to, run, metrics);
+    print_phases(to, run);
+    print_staleness(to, run);
+    print_memory(to, run);
+}

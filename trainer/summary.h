@@ -1,0 +1,15 @@
+/* The tables at the end of a run. Main thread, after the join. */
+#ifndef TRAINER_SUMMARY_H
+#define TRAINER_SUMMARY_H
+
+#include "trainer/metrics.h"
+#include "trainer/run.h"
+
+#include <stdio.h>
+
+void summary_print(FILE *to, const struct run *run, const struct metrics *metrics);
+
+/* What is emulated in this run, in words; "" when nothing is. */
+void summary_emulated(const struct config *config, char *text, size_t bytes);
+
+#endif
