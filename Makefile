@@ -1,11 +1,12 @@
 # onestep. Targets:
 #   all    build/release/onestep (the default)
 #   run    install what is missing, find or fetch MNIST, train LeNet with OD-SGD on all cores, print a table
-#   test   everything that can run here; the last line counts
-#   asan   the tests under AddressSanitizer and UBSan        tsan   the threads' tests under ThreadSanitizer
-#   fuzz   the parsers under libFuzzer, FUZZ_SECONDS each     bench  the tables of docs/performance.md
-#   lint   warnings as errors, and the rooms' include rules   clean, help
-# Variables: ONEDNN=0 leaves oneDNN out, ONEDNN=1 insists on it; CC; VARIANT=release|asan|tsan.
+#   test   everything that can run here, under the sanitizers too; the last line counts
+#   asan, tsan  the tests under one sanitizer
+#   fuzz   every parser under libFuzzer, FUZZ_SECONDS each        bench  the tables of docs/performance.md
+#   lint   warnings as errors, the rooms' include rules, docs/config.md up to date
+#   docs   writes docs/config.md           clean, help
+# Variables: ONEDNN=0 leaves oneDNN out, ONEDNN=1 insists on it; VARIANT=release|asan|tsan; CC, CFLAGS.
 
 .DEFAULT_GOAL := all
 VARIANT ?= release
@@ -17,34 +18,79 @@ ALL_CFLAGS = -std=c11 $(CFLAGS) -fno-math-errno $(WARNINGS) -D_GNU_SOURCE -I. -M
 VARIANT_asan := -O1 -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 VARIANT_tsan := -O1 -fsanitize=thread
 
-ONEDNN ?= $(shell printf '\#include <oneapi/dnnl/dnnl_version.h>\n\#if DNNL_VERSION_MAJOR != 2\n\#error\n\#endif\n' | $(CC) -E -x c - >/dev/null 2>&1 && echo 1 || echo 0)
-DEFINES := -DONESTEP_VERSION='"$(shell cat VERSION)"' $(if $(filter 1,$(ONEDNN)),-DHAVE_ONEDNN)
+# Debian 12 has oneDNN 2; its interface changed with 3.
+HAS_ONEDNN := $(shell printf '\043include <oneapi/dnnl/dnnl_version.h>\n\043if DNNL_VERSION_MAJOR != 2\n\043error\n\043endif\n' | $(CC) -E -x c - >/dev/null 2>&1 && echo 1 || echo 0)
+ONEDNN ?= $(HAS_ONEDNN)
+ifeq ($(ONEDNN)$(HAS_ONEDNN),10)
+$(error ONEDNN=1 asks for oneDNN 2, and its headers are not there: sh .ci/needs run)
+endif
+VERSION := $(shell cat VERSION)
+DEFINES := -DONESTEP_VERSION='"$(VERSION)"' $(if $(filter 1,$(ONEDNN)),-DHAVE_ONEDNN)
 LIBS := $(if $(filter 1,$(ONEDNN)),-ldnnl -lgomp) -linih -lcjson -lhwloc -lz -lm -lpthread
 
 ROOMS := base data nets cpu trainer
-SOURCES := $(filter-out $(if $(filter 1,$(ONEDNN)),,cpu/dnnl%.c),$(foreach room,$(ROOMS),$(wildcard $(room)/*.c)))
-PROGRAM_MAIN := trainer/main.c
-LIBRARY := $(patsubst %.c,$(B)/%.o,$(filter-out $(PROGRAM_MAIN),$(SOURCES)))
-TESTS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/test_*.c) tests/main.c)
+LEFT_OUT := $(if $(filter 1,$(ONEDNN)),,$(wildcard cpu/dnnl*.c)) trainer/main.c
+LIBRARY := $(patsubst %.c,$(B)/%.o,$(filter-out $(LEFT_OUT),$(wildcard $(addsuffix /*.c,$(ROOMS)))))
+TESTS := $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/fuzz_*.c),$(wildcard tests/*.c)))
+FUZZERS := $(patsubst tests/fuzz_%.c,%,$(wildcard tests/fuzz_*.c))
+BENCHES := $(patsubst bench/%.c,build/release/bench/%,$(wildcard bench/*.c))
 
 all: $(B)/onestep
 
 $(B)/onestep: $(B)/trainer/main.o $(LIBRARY)
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS)
+	@$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS)
+	@echo "$@: onestep $(VERSION), $(if $(filter 1,$(ONEDNN)),with oneDNN,without oneDNN), no CUDA backend yet"
 
 $(B)/tests/run: $(TESTS) $(LIBRARY)
-	$(CC) $(ALL_CFLAGS) -o $@ $^ -lcmocka $(LIBS)
+	@$(CC) $(ALL_CFLAGS) -o $@ $^ -lcmocka $(LIBS)
+
+build/release/bench/%: build/release/bench/%.o $(LIBRARY)
+	@$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/%.o: %.c Makefile VERSION
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$(if $(V),,@echo "cc $<" &&) $(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 -include $(shell find build -name '*.d' 2>/dev/null)
+
+run:
+	@sh .ci/needs run
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@if sh data/fetch-mnist datasets; then data=mnist; else data=synthetic; echo "training on the built-in synthetic digits"; fi; \
+	build/release/onestep train configs/mnist-lenet.ini --set data.dataset=$$data
+
+test:
+	@sh .ci/needs test
+	@sh tests/all
+
+fuzz: $(addprefix fuzz-,$(FUZZERS))
+
+# The fuzzer is built from the whole library but oneDNN; failing inputs become files in tests/inputs/NAME.
+fuzz-%: tests/fuzz_%.c
+	@mkdir -p build/fuzz/$*-corpus tests/inputs/$*
+	@clang -std=c11 -O1 -g -march=native -fno-math-errno -D_GNU_SOURCE -I. -DONESTEP_VERSION='"$(VERSION)"' -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+	    -o build/fuzz/$* $< $(filter-out cpu/dnnl%.c trainer/main.c,$(wildcard $(addsuffix /*.c,$(ROOMS)))) -linih -lcjson -lhwloc -lz -lm -lpthread
+	@if ASAN_OPTIONS=allocator_may_return_null=1 build/fuzz/$* -max_total_time=$(or $(FUZZ_SECONDS),60) -timeout=10 -artifact_prefix=build/fuzz/$*- build/fuzz/$*-corpus tests/inputs/$* \
+	    > build/fuzz/$*.log 2>&1; then echo "PASS fuzz: $* ($$(sed -n 's/^Done \([0-9]*\) runs.*/\1/p' build/fuzz/$*.log) runs)"; else echo "FAIL fuzz: $*"; tail -n 20 build/fuzz/$*.log; fi
+
+bench: all $(BENCHES)
+	@sh bench/run
+
+lint:
+	@$(MAKE) --no-print-directory CI=1 VARIANT=release all build/release/tests/run
+	@sh tests/rooms.sh
+	@build/release/onestep config --markdown | cmp - docs/config.md
+
+docs: all
+	build/release/onestep config --markdown > docs/config.md
+
+asan tsan:
+	@$(MAKE) --no-print-directory VARIANT=$@ $(if $(filter tsan,$@),ONEDNN=0) build/$@/tests/run && build/$@/tests/run $(if $(filter tsan,$@),ring loader algorithms service)
 
 clean:
 	rm -rf build
 
 help:
-	@sed -n '2,8s/^# \{0,1\}//p' Makefile
+	@sed -n '2,10s/^# \{0,1\}//p' Makefile
 
-.PHONY: all clean help
+.PHONY: all run test fuzz bench lint docs asan tsan clean help

@@ -9,6 +9,9 @@ extern const struct backend backend_lanes;     /* own kernels, sixteen samples t
 #ifdef HAVE_ONEDNN
 extern const struct backend backend_onednn;      /* oneDNN, the layout each primitive likes best */
 extern const struct backend backend_onednn_nhwc; /* oneDNN, NHWC throughout */
+
+/* "2.6.3". Any thread. */
+const char *onednn_version(void);
 #endif
 
 #endif

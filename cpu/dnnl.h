@@ -17,9 +17,6 @@
 
 #include <oneapi/dnnl/dnnl.h>
 
-/* "2.6.3": of the library that is loaded. Static storage of the calling thread's. */
-const char *onednn_version(void);
-
 /* ---- the device ---- */
 
 /* What struct device.engine points at. */

@@ -75,7 +75,7 @@ const struct config_row config_rows[] = {
     BOOL(workers, pin, "true", "pin each worker to a core of its own"),
     INTEGER(workers, stuck_after_s, 1, 1e6, "120", "give up when nothing moves for so long, or for 50 iterations' time if that is longer"),
 
-    TEXT(cpu, backend, "auto", "lanes, onednn, onednn_nhwc or reference; auto measures, and remembers per machine, net and batch"),
+    TEXT(cpu, backend, "auto", "lanes, onednn, onednn-nhwc or reference; auto measures, and remembers per machine, net and batch"),
 
     REAL(link, bandwidth_gbps, 0, 1e6, "0", "emulation: the server's link in gigabits per second; 0 for no emulation"),
     REAL(link, latency_us, 0, 1e9, "0", "emulation: and its latency"),
