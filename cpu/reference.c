@@ -72,4 +72,5 @@ const struct backend backend_reference = {
     .sgd = cpu_sgd,
     .local = cpu_local,
     .predict = cpu_predict,
+    .forecast = cpu_forecast,
 };

@@ -25,7 +25,8 @@
     X(data) \
     X(loader) \
     X(order) \
-    X(synthetic)
+    X(synthetic) \
+    X(ops)
 
 #define X(name) int test_##name(void);
 TEST_SUBJECTS(X)

@@ -1,0 +1,142 @@
+/* See segment.h. */
+#include "tests/segment.h"
+
+#include "base/door.h"
+#include "base/philox.h"
+#include "nets/operation.h"
+#include "tests/tests.h"
+
+#include <math.h>
+#include <string.h>
+
+uint32_t draw(struct draws *draws) { return philox(draws->key, 0, draws->at++).word[0]; }
+
+int draw_below(struct draws *draws, int n) { return (int)(draw(draws) % (uint32_t)n); }
+
+int draw_one(struct draws *draws, const int *of, int n) { return of[draw_below(draws, n)]; }
+
+void draw_eighths(struct draws *draws, float *values, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        values[i] = (float)(draw_below(draws, 33) - 16) / 8;
+}
+
+void draw_spaced(struct draws *draws, float *values, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        values[i] = ((float)i - (float)(n / 2) + 0.5f) / 16;
+    for (size_t i = n; i > 1; i--) {
+        size_t other = draw(draws) % i;
+        float value = values[i - 1];
+        values[i - 1] = values[other];
+        values[other] = value;
+    }
+}
+
+float *floats_new(size_t n)
+{
+    struct error error = { 0 };
+    void *block;
+    assert_int_equal(door_allocate(&block, (n ? n : 1) * sizeof(float), "test", &error), 0);
+    return block;
+}
+
+void segment_open(struct segment *segment, const struct backend *backend, const struct graph *graph, int from, int to, int batch, bool training)
+{
+    struct error error = { 0 };
+    *segment = (struct segment){ .backend = backend, .graph = graph, .batch = batch };
+    if (backend->device_open(&segment->device, -1, &error) || plan_make(&segment->plan, backend, segment->device, graph, batch, training, &error))
+        fail_msg("%s: %s", backend->name, error.text);
+    segment->first = segment->plan->owner[from];
+    segment->last = segment->plan->owner[to];
+    assert_ptr_equal(segment->plan->operations[segment->first].node, &graph->nodes[from]);
+    segment->weights = floats_new(graph->params.total);
+    segment->gradient = floats_new(graph->params.total);
+    segment->stats = floats_new(graph->stats.total);
+    graph_init_stats(graph, segment->stats);
+    segment->step = (struct step){ .weights = segment->weights, .gradient = training ? segment->gradient : NULL, .stats = segment->stats, .repack = true, .n = batch, .seed = 7, .epoch = 2 };
+}
+
+void segment_close(struct segment *segment)
+{
+    plan_free(segment->plan);
+    segment->backend->device_close(segment->device);
+    door_free(segment->weights);
+    door_free(segment->gradient);
+    door_free(segment->stats);
+}
+
+static size_t tensor_floats(const struct tensor *tensor) { return (size_t)tensor->batch * shape_count(tensor->shape); }
+
+size_t segment_input_floats(const struct segment *segment, int k) { return tensor_floats(segment->plan->operations[segment->first].inputs[k]); }
+
+size_t segment_output_floats(const struct segment *segment)
+{
+    const struct tensor *output = &segment->plan->operations[segment->last].output;
+    return output->bytes ? tensor_floats(output) : 0;
+}
+
+void segment_params(const struct segment *segment, size_t *begin, size_t *end)
+{
+    *begin = *end = 0;
+    for (int i = segment->first; i <= segment->last; i++) {
+        const struct operation *operation = &segment->plan->operations[i];
+        if (operation->end > operation->begin) {
+            *begin = *end ? *begin : operation->begin;
+            *end = operation->end;
+        }
+    }
+}
+
+void segment_set_input(struct segment *segment, int k, const float *x)
+{
+    segment->backend->tensor_in(segment->device, segment->plan->operations[segment->first].inputs[k], false, x);
+}
+
+void segment_forward(struct segment *segment, float *y)
+{
+    struct error error = { 0 };
+    for (int i = segment->first; i <= segment->last; i++) {
+        struct op *op = segment->plan->operations[i].op;
+        if ((op->calls->pack && op->calls->pack(op, &segment->step, &error)) || op->calls->forward(op, &segment->step, &error))
+            fail_msg("%s: %s", segment->backend->name, error.text);
+    }
+    if (y)
+        segment->backend->tensor_out(segment->device, &segment->plan->operations[segment->last].output, false, y);
+}
+
+void segment_backward(struct segment *segment, const float *dy)
+{
+    struct error error = { 0 };
+    if (!segment->plan->operations[segment->last].backward)
+        return;
+    if (dy)
+        segment->backend->tensor_in(segment->device, &segment->plan->operations[segment->last].output, true, dy);
+    for (int i = segment->last; i >= segment->first; i--) {
+        struct op *op = segment->plan->operations[i].op;
+        if (segment->plan->operations[i].backward && op->calls->backward(op, &segment->step, &error))
+            fail_msg("%s: %s", segment->backend->name, error.text);
+    }
+}
+
+bool segment_input_gradient(struct segment *segment, int k, float *dx)
+{
+    const struct tensor *input = segment->plan->operations[segment->first].inputs[k];
+    if (!input->gradient)
+        return false;
+    segment->backend->tensor_out(segment->device, input, true, dx);
+    return true;
+}
+
+double difference(const float *expected, const float *got, size_t n)
+{
+    double most = 0, worst = 0;
+    for (size_t i = 0; i < n; i++) {
+        double error = fabs((double)expected[i] - (double)got[i]);
+        if (!isfinite(error))
+            return 1e30;
+        worst = error > worst ? error : worst;
+        most = fabs((double)expected[i]) > most ? fabs((double)expected[i]) : most;
+    }
+    return worst > 0 ? worst / (most > 1e-30 ? most : 1e-30) : 0;
+}

@@ -1,0 +1,154 @@
+/* Every operation of every backend against the reference, forward and backward, on the same input bits; fused chains against the
+ * reference's separate steps. Differences count relative to the largest value expected. */
+#include "tests/chains.h"
+
+#include "base/door.h"
+#include "cpu/cpu.h"
+#include "tests/tests.h"
+
+static const struct backend *const fast[] = {
+    &backend_lanes,
+#ifdef HAVE_ONEDNN
+    &backend_onednn, &backend_onednn_nhwc,
+#endif
+    &backend_reference, /* against itself: the harness, and that nothing depends on what was left in memory */
+};
+enum { N_FAST = sizeof fast / sizeof *fast };
+
+/* Everything that one run of a chain leaves. */
+struct outcome { float *y, *dx[NODE_INPUTS]; size_t n_y, n_x[NODE_INPUTS]; struct step_result result; };
+
+static void outcome_free(struct outcome *outcome)
+{
+    door_free(outcome->y);
+    for (int k = 0; k < NODE_INPUTS; k++)
+        door_free(outcome->dx[k]);
+}
+
+/* The same key gives the same weights, inputs and gradients to both sides. */
+static void run(struct segment *segment, int n_inputs, bool training, uint64_t key, struct outcome *outcome)
+{
+    struct draws draws = { key, 0 };
+    int32_t labels[64];
+    int64_t index[64];
+    *outcome = (struct outcome){ .n_y = segment_output_floats(segment) };
+    draw_eighths(&draws, segment->weights, segment->graph->params.total);
+    for (int b = 0; b < segment->batch; b++) {
+        labels[b] = draw_below(&draws, segment->graph->classes);
+        index[b] = draw_below(&draws, 1000);
+    }
+    segment->step.labels = labels;
+    segment->step.index = index;
+    segment->step.n = segment->batch - draw_below(&draws, 2) * segment->batch / 3;
+    for (int k = 0; k < n_inputs; k++) {
+        outcome->n_x[k] = segment_input_floats(segment, k);
+        outcome->dx[k] = floats_new(outcome->n_x[k]);
+        draw_eighths(&draws, outcome->dx[k], outcome->n_x[k]);
+        segment_set_input(segment, k, outcome->dx[k]);
+    }
+    outcome->y = outcome->n_y ? floats_new(outcome->n_y) : NULL;
+    segment_forward(segment, outcome->y);
+    if (training) {
+        float *dy = floats_new(outcome->n_y);
+        draw_eighths(&draws, dy, outcome->n_y);
+        segment_backward(segment, outcome->y ? dy : NULL);
+        door_free(dy);
+        for (int k = 0; k < n_inputs; k++)
+            if (!segment_input_gradient(segment, k, outcome->dx[k]))
+                outcome->n_x[k] = 0;
+    }
+    if (!outcome->y)
+        plan_result(segment->plan, &outcome->result);
+}
+
+struct place { const struct backend *backend; const struct chain *chain; const struct trial *trial; };
+
+static void agree(const struct place *place, const char *what, const float *expected, const float *got, size_t n)
+{
+    double error = difference(expected, got, n);
+    if (!(error <= place->chain->tolerance))
+        fail_msg("%s: %s: %s off by %g, batch %d, input %d x %d x %d", place->backend->name, place->chain->name, what, error,
+                 place->trial->batch, place->trial->in.c, place->trial->in.h, place->trial->in.w);
+}
+
+static void compare(const struct place *place, const struct segment *a, const struct segment *b, const struct outcome *x, const struct outcome *y)
+{
+    size_t begin, end;
+    segment_params(a, &begin, &end);
+    agree(place, "output", x->y, y->y, x->n_y);
+    for (int k = 0; k < place->chain->n_inputs; k++) {
+        assert_int_equal(x->n_x[k], y->n_x[k]);
+        agree(place, "input's gradient", x->dx[k], y->dx[k], x->n_x[k]);
+    }
+    agree(place, "parameters' gradient", a->gradient + begin, b->gradient + begin, end - begin);
+    struct place loose = *place;
+    struct chain running = *place->chain;
+    running.tolerance = 1e-5;
+    loose.chain = &running;
+    agree(&loose, "running statistics", a->stats, b->stats, a->graph->stats.total);
+    assert_int_equal(x->result.correct, y->result.correct);
+    assert_int_equal(x->result.correct5, y->result.correct5);
+    agree(&loose, "loss", &(float){ (float)x->result.loss_sum }, &(float){ (float)y->result.loss_sum }, 1);
+}
+
+static void compare_backends(const struct backend *backend, const struct chain *chain, struct trial *trial, bool training, struct draws *draws)
+{
+    struct segment reference, other;
+    struct outcome expected, got;
+    uint64_t key = draw(draws);
+    trial_build(trial, chain, draws);
+    segment_open(&reference, &backend_reference, &trial->graph, trial->from, trial->to, trial->batch, training);
+    segment_open(&other, backend, &trial->graph, trial->from, trial->to, trial->batch, training);
+    run(&reference, chain->n_inputs, training, key, &expected);
+    run(&other, chain->n_inputs, training, key, &got);
+    compare(&(struct place){ backend, chain, trial }, &reference, &other, &expected, &got);
+    outcome_free(&expected);
+    outcome_free(&got);
+    segment_close(&reference);
+    segment_close(&other);
+    graph_release(&trial->graph);
+}
+
+/* Wide inputs get small planes, so that the reference stays quick. */
+static struct trial any_trial(struct draws *draws, int batch)
+{
+    struct trial trial = { .batch = batch };
+    trial.in.c = draw_one(draws, (int[]){ 1, 3, 6, 16, 20, 50 }, 6);
+    int most = trial.in.c > 6 || batch > 16 ? 7 : 13;
+    trial.in.h = 2 + draw_below(draws, most);
+    trial.in.w = 2 + draw_below(draws, most);
+    trial.at_input = trial.in.c <= 3 && draw_below(draws, 3) == 0;
+    return trial;
+}
+
+static void test_chains(bool training, int rounds)
+{
+    static const int batches[] = { 1, 7, 16, 33, 64 };
+    struct draws draws = { training ? 11 : 12, 0 };
+    for (int i = 0; i < N_FAST; i++)
+        for (int c = 0; c < n_chains; c++)
+            for (int round = 0; round < rounds; round++)
+                for (int b = 0; b < 5; b++) {
+                    struct trial trial = any_trial(&draws, batches[b]);
+                    trial.at_input = trial.at_input && chains[c].n_inputs == 1;
+                    compare_backends(fast[i], &chains[c], &trial, training, &draws);
+                }
+}
+
+static void test_training(void **state)
+{
+    (void)state;
+    test_chains(true, 5);
+}
+
+static void test_evaluation(void **state)
+{
+    (void)state;
+    test_chains(false, 2);
+}
+
+int test_ops(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_training), cmocka_unit_test(test_evaluation) };
+    return cmocka_run_group_tests_name("ops", tests, NULL, NULL);
+}
