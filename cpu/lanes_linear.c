@@ -1,7 +1,7 @@
 /* Fully connected layers in lanes.
  *
- * Forward and the input's gradient are strips of the convolution kernel: the groups of the batch are its columns, the features its
- * channels. Weight gradients have one number for every product of an input and an output, too many to add up lanes for: the input is
+ * Forward and the input's gradient are strips of the convolution kernel: the groups of the batch are its columns, the features the taps of a
+ * kernel of one row. Weight gradients have one number for every product of an input and an output, too many to add up lanes for: the input is
  * turned to [B][features] in panels, and sixteen neighbours in a row of the weight matrix make the vector. */
 #include "cpu/lanes.h"
 #include "cpu/lanes_strip.h"
@@ -23,9 +23,9 @@ static int forward(struct op *op, const struct step *step, struct error *error)
     (void)error;
     const struct linear *linear = (const struct linear *)op;
     const struct strip strip = {
-        .in = linear->in->data, .in_channel = 1, .in_step = linear->inputs, .in_width = INT_MAX,
-        .channels = linear->inputs, .rows = 1, .columns = 1,
-        .w = step->weights + linear->weight->offset, .w_filter = linear->inputs, .w_channel = 1,
+        .in = linear->in->data, .in_step = linear->inputs, .in_width = INT_MAX,
+        .channels = 1, .rows = 1, .columns = linear->inputs,
+        .w = step->weights + linear->weight->offset, .w_filter = linear->inputs, .w_column = 1,
         .filters = linear->outputs, .n = lanes_groups(linear->batch),
         .out = linear->out->data, .out_channel = 1, .out_step = linear->outputs,
         .bias = linear->bias ? step->weights + linear->bias->offset : NULL,
@@ -38,9 +38,9 @@ static int forward(struct op *op, const struct step *step, struct error *error)
 static void input_gradient(const struct linear *linear, const float *weights, const float *dout)
 {
     const struct strip strip = {
-        .in = dout, .in_channel = 1, .in_step = linear->outputs, .in_width = INT_MAX,
-        .channels = linear->outputs, .rows = 1, .columns = 1,
-        .w = weights, .w_filter = 1, .w_channel = linear->inputs,
+        .in = dout, .in_step = linear->outputs, .in_width = INT_MAX,
+        .channels = 1, .rows = 1, .columns = linear->outputs,
+        .w = weights, .w_filter = 1, .w_column = linear->inputs,
         .filters = linear->inputs, .n = lanes_groups(linear->batch),
         .out = linear->in->gradient, .out_channel = 1, .out_step = linear->inputs,
     };

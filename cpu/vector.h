@@ -48,10 +48,12 @@ VECTOR_INLINE v16 v16_fma(v16 a, v16 b, v16 c)
     z.half[0] = _mm256_fmadd_ps(x.half[0], y.half[0], z.half[0]);
     z.half[1] = _mm256_fmadd_ps(x.half[1], y.half[1], z.half[1]);
     return z.all;
-#else
+#elif defined __FP_FAST_FMAF
     for (int i = 0; i < LANES; i++)
         c[i] = __builtin_fmaf(a[i], b[i], c[i]);
     return c;
+#else
+    return a * b + c;
 #endif
 }
 
