@@ -91,10 +91,11 @@ int reference_add(struct op **op, const struct op_request *request, const struct
     return reference_new(op, request, &add_calls, 0, error) ? 0 : -1;
 }
 
-static void multiply(const struct tensor *to, float *result, const float *values, const float *mask)
+/* What is dropped is 0 even where it was a NaN. */
+static void drop(float *result, const float *values, const float *mask, size_t n)
 {
-    for (size_t i = 0; i < floats(to); i++)
-        result[i] = values[i] * mask[i];
+    for (size_t i = 0; i < n; i++)
+        result[i] = mask[i] > 0 ? values[i] * mask[i] : 0;
 }
 
 static int dropout_forward(struct op *op, const struct step *step, struct error *error)
@@ -107,7 +108,7 @@ static int dropout_forward(struct op *op, const struct step *step, struct error 
         return 0;
     }
     dropout_mask(op->saved, x->shape, x->batch, &self->args.dropout, step);
-    multiply(y, y->data, x->data, op->saved);
+    drop(y->data, x->data, op->saved, floats(y));
     return 0;
 }
 
@@ -116,7 +117,7 @@ static int dropout_backward(struct op *op, const struct step *step, struct error
     const struct reference_op *self = reference_of(op);
     const struct tensor *x = self->request.inputs[0];
     (void)step, (void)error;
-    multiply(x, x->gradient, self->request.output->gradient, op->saved);
+    drop(x->gradient, self->request.output->gradient, op->saved, floats(x));
     return 0;
 }
 

@@ -6,14 +6,17 @@
 #include "cpu/cpu.h"
 #include "tests/tests.h"
 
+#include <math.h>
+#include <string.h>
+
 static const struct backend *const fast[] = {
     &backend_lanes,
+    &backend_reference, /* against itself: the harness, and that nothing depends on what was left in memory */
 #ifdef HAVE_ONEDNN
     &backend_onednn, &backend_onednn_nhwc,
 #endif
-    &backend_reference, /* against itself: the harness, and that nothing depends on what was left in memory */
 };
-enum { N_FAST = sizeof fast / sizeof *fast };
+enum { N_FAST = sizeof fast / sizeof *fast, N_OWN = 2 };
 
 /* Everything that one run of a chain leaves. */
 struct outcome { float *y, *dx[NODE_INPUTS]; size_t n_y, n_x[NODE_INPUTS]; struct step_result result; };
@@ -135,10 +138,63 @@ static void test_chains(bool training, int rounds)
                 }
 }
 
+/* A NaN among a chain's inputs shows in every output that it reaches in the reference. */
+static void keeps_nan(const struct backend *backend, const struct chain *chain, struct trial *trial, struct draws *draws)
+{
+    struct segment segments[2];
+    float *y[2];
+    trial_build(trial, chain, draws);
+    for (int side = 0; side < 2; side++) {
+        struct segment *segment = &segments[side];
+        struct outcome outcome;
+        segment_open(segment, side ? backend : &backend_reference, &trial->graph, trial->from, trial->to, trial->batch, true);
+        run(segment, chain->n_inputs, false, 5, &outcome);
+        outcome.dx[0][outcome.n_x[0] / 2] = NAN;
+        segment_set_input(segment, 0, outcome.dx[0]);
+        segment_forward(segment, outcome.y);
+        y[side] = outcome.y;
+        outcome.y = NULL;
+        outcome_free(&outcome);
+    }
+    for (size_t i = 0; i < segment_output_floats(&segments[0]); i++)
+        if (isnan(y[0][i]) && !isnan(y[1][i]))
+            fail_msg("%s: %s: a NaN became %g", backend->name, chain->name, (double)y[1][i]);
+    for (int side = 0; side < 2; side++) {
+        door_free(y[side]);
+        segment_close(&segments[side]);
+    }
+    graph_release(&trial->graph);
+}
+
+static void test_nan(void **state)
+{
+    (void)state;
+    struct draws draws = { 13, 0 };
+    for (int i = 0; i < N_OWN; i++) /* the maximum of oneDNN, and the ReLU in its normalization, make numbers of NaNs */
+        for (int c = 0; c < n_chains - 1; c++) { /* the last is the loss, which has no output */
+            struct trial trial = { .in = { 3, 6, 7 }, .batch = 7 };
+            keeps_nan(fast[i], &chains[c], &trial, &draws);
+        }
+}
+
+/* Everything from device_open on is a function. */
+static void test_tables(void **state)
+{
+    (void)state;
+    enum { FIRST = offsetof(struct backend, device_open), SLOTS = (sizeof(struct backend) - FIRST) / sizeof(void (*)(void)) };
+    for (int i = 0; i < N_FAST; i++)
+        for (size_t slot = 0; slot < SLOTS; slot++) {
+            void (*function)(void);
+            memcpy(&function, (const char *)fast[i] + FIRST + slot * sizeof function, sizeof function);
+            if (!function)
+                fail_msg("%s: function %zu of its table is missing", fast[i]->name, slot);
+        }
+}
+
 static void test_training(void **state)
 {
     (void)state;
-    test_chains(true, 5);
+    test_chains(true, 3);
 }
 
 static void test_evaluation(void **state)
@@ -149,6 +205,6 @@ static void test_evaluation(void **state)
 
 int test_ops(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_training), cmocka_unit_test(test_evaluation) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_training), cmocka_unit_test(test_evaluation), cmocka_unit_test(test_nan), cmocka_unit_test(test_tables) };
     return cmocka_run_group_tests_name("ops", tests, NULL, NULL);
 }

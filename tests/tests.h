@@ -26,7 +26,8 @@
     X(loader) \
     X(order) \
     X(synthetic) \
-    X(ops)
+    X(ops) \
+    X(gradients)
 
 #define X(name) int test_##name(void);
 TEST_SUBJECTS(X)

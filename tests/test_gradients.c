@@ -1,0 +1,140 @@
+/* The reference's gradients against finite differences: of the sum of r y over an operation's output y, with random r, towards every
+ * input element and every parameter. Values are spaced so that no step crosses a corner of a maximum or of a ReLU. */
+#include "tests/chains.h"
+
+#include "base/door.h"
+#include "cpu/cpu.h"
+#include "tests/tests.h"
+
+#include <math.h>
+#include <string.h>
+
+static const double step_size = 1.0 / 64;
+
+struct probe { struct segment segment; int n_inputs; float *x[NODE_INPUTS], *y, *r; size_t n_y; int32_t labels[8]; int64_t index[8]; };
+
+static void probe_open(struct probe *probe, const struct trial *trial, int n_inputs, struct draws *draws)
+{
+    struct segment *segment = &probe->segment;
+    *probe = (struct probe){ .n_inputs = n_inputs };
+    segment_open(segment, &backend_reference, &trial->graph, trial->from, trial->to, trial->batch, true);
+    draw_eighths(draws, segment->weights, trial->graph.params.total);
+    for (int b = 0; b < trial->batch; b++) {
+        probe->labels[b] = draw_below(draws, trial->graph.classes);
+        probe->index[b] = b;
+    }
+    segment->step.labels = probe->labels;
+    segment->step.index = probe->index;
+    probe->n_y = segment_output_floats(segment);
+    probe->y = floats_new(probe->n_y);
+    probe->r = floats_new(probe->n_y);
+    draw_eighths(draws, probe->r, probe->n_y);
+    for (int k = 0; k < n_inputs; k++) {
+        probe->x[k] = floats_new(segment_input_floats(segment, k));
+        draw_spaced(draws, probe->x[k], segment_input_floats(segment, k));
+        segment_set_input(segment, k, probe->x[k]);
+    }
+}
+
+static void probe_close(struct probe *probe)
+{
+    for (int k = 0; k < probe->n_inputs; k++)
+        door_free(probe->x[k]);
+    door_free(probe->y);
+    door_free(probe->r);
+    segment_close(&probe->segment);
+}
+
+static double value(struct probe *probe)
+{
+    double sum = 0;
+    if (!probe->n_y) {
+        struct step_result result;
+        segment_forward(&probe->segment, NULL);
+        plan_result(probe->segment.plan, &result);
+        return result.loss_sum / probe->segment.batch;
+    }
+    segment_forward(&probe->segment, probe->y);
+    for (size_t i = 0; i < probe->n_y; i++)
+        sum += (double)probe->r[i] * (double)probe->y[i];
+    return sum;
+}
+
+/* The slope towards *at; `input` is the number of the input it belongs to, or -1 for a weight. */
+static float slope(struct probe *probe, float *at, int input)
+{
+    float before = *at;
+    double values[2];
+    for (int side = 0; side < 2; side++) {
+        *at = before + (float)(side ? step_size : -step_size);
+        if (input >= 0)
+            segment_set_input(&probe->segment, input, probe->x[input]);
+        values[side] = value(probe);
+    }
+    *at = before;
+    if (input >= 0)
+        segment_set_input(&probe->segment, input, probe->x[input]);
+    return (float)((values[1] - values[0]) / (2 * step_size));
+}
+
+static void agree(const struct chain *chain, const char *what, float *expected, const float *gradient, size_t n)
+{
+    double error = difference(expected, gradient, n);
+    if (!(error < 5e-3))
+        fail_msg("%s: %s off by %g", chain->name, what, error);
+    door_free(expected);
+}
+
+static void check(const struct chain *chain, struct trial *trial, struct draws *draws)
+{
+    struct probe probe;
+    size_t begin, end;
+    trial_build(trial, chain, draws);
+    probe_open(&probe, trial, chain->n_inputs, draws);
+    struct segment *segment = &probe.segment;
+    float *slopes[NODE_INPUTS], *gradients[NODE_INPUTS], *weight_slopes;
+    for (int k = 0; k < chain->n_inputs; k++) {
+        slopes[k] = floats_new(segment_input_floats(segment, k));
+        for (size_t i = 0; i < segment_input_floats(segment, k); i++)
+            slopes[k][i] = slope(&probe, &probe.x[k][i], k);
+    }
+    segment_params(segment, &begin, &end);
+    weight_slopes = floats_new(end - begin);
+    for (size_t i = begin; i < end; i++)
+        weight_slopes[i - begin] = slope(&probe, &segment->weights[i], -1);
+    value(&probe);
+    segment_backward(segment, probe.n_y ? probe.r : NULL);
+    for (int k = 0; k < chain->n_inputs; k++) {
+        gradients[k] = floats_new(segment_input_floats(segment, k));
+        assert_true(segment_input_gradient(segment, k, gradients[k]));
+        agree(chain, "input's gradient", slopes[k], gradients[k], segment_input_floats(segment, k));
+        door_free(gradients[k]);
+    }
+    agree(chain, "parameters' gradient", weight_slopes, segment->gradient + begin, end - begin);
+    probe_close(&probe);
+    graph_release(&trial->graph);
+}
+
+/* A chain that ends in a corner after sums of weights could step over it: those are left to the comparison of backends. */
+static bool is_smooth(const struct chain *chain)
+{
+    bool sums = strncmp(chain->name, "conv", 4) == 0 || strncmp(chain->name, "linear", 6) == 0 || strncmp(chain->name, "batch", 5) == 0 || strncmp(chain->name, "add", 3) == 0;
+    return !sums || !strchr(chain->name, '+');
+}
+
+static void test_finite_differences(void **state)
+{
+    (void)state;
+    struct draws draws = { 21, 0 };
+    for (int c = 0; c < n_chains; c++)
+        for (int round = 0; round < 6 && is_smooth(&chains[c]); round++) {
+            struct trial trial = { .in = { 1 + draw_below(&draws, 4), 1 + draw_below(&draws, 6), 2 + draw_below(&draws, 4) }, .batch = 1 + draw_below(&draws, 3) };
+            check(&chains[c], &trial, &draws);
+        }
+}
+
+int test_gradients(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_finite_differences) };
+    return cmocka_run_group_tests_name("gradients", tests, NULL, NULL);
+}
