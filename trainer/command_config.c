@@ -19,8 +19,10 @@ static int print_whole(int n, char **words, struct error *error)
     if (config_read(&config, words[0], error))
         return -1;
     for (int i = 1; i < n; i += 2) {
-        if (strcmp(words[i], "--set") != 0 || i + 1 == n)
-            return fail(error, EXIT_USAGE, "onestep config: want --set section.key=value, got %s", words[i]);
+        if (strcmp(words[i], "--set") != 0)
+            return fail(error, EXIT_USAGE, "config: want --set section.key=value, got \"%s\"", words[i]);
+        if (i + 1 == n)
+            return fail(error, EXIT_USAGE, "config: --set: want section.key=value after it, got nothing");
         if (config_set(&config, words[i + 1], error))
             return -1;
     }
@@ -34,6 +36,8 @@ static int print_whole(int n, char **words, struct error *error)
 int command_config(int n, char **words, struct error *error)
 {
     bool markdown = n == 1 && strcmp(words[0], "--markdown") == 0;
+    if (n && words[0][0] == '-' && !markdown && strcmp(words[0], "--help") != 0)
+        return fail(error, EXIT_USAGE, "config: want a config file first, got \"%s\"; onestep config --help", words[0]);
     if (n && !markdown && strcmp(words[0], "--help") != 0)
         return print_whole(n, words, error);
     if (markdown)

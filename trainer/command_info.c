@@ -63,7 +63,7 @@ int command_info(int n, char **words, struct error *error)
         return 0;
     }
     if (n)
-        return fail(error, EXIT_USAGE, "onestep info: want no argument, got %s", words[0]);
+        return fail(error, EXIT_USAGE, "info: want no argument, got \"%s\"", words[0]);
     if (topology_read(&topology, error))
         return -1;
     printf("onestep    %s\n", ONESTEP_VERSION);

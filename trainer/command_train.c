@@ -14,6 +14,7 @@
 #include "trainer/signals.h"
 #include "trainer/summary.h"
 #include "trainer/topology.h"
+#include "trainer/trace_file.h"
 #include "trainer/weights.h"
 
 #include <signal.h>
@@ -26,6 +27,7 @@ static const char help[] =
     "  config.ini            the config with every choice made; it repeats the run\n"
     "  metrics.csv           a row per epoch, and per step with train.log_every\n"
     "  weights.safetensors   the final weights, by torchvision's names\n"
+    "  trace.json            with output.trace: who did what when (chrome://tracing)\n"
     "Ctrl-C finishes the step, writes all of that, and exits with 130; a second one leaves at once.\n";
 
 /* Everything that one run of the command holds, to be closed in one place. */
@@ -46,9 +48,8 @@ struct session {
 
 static int read_words(struct session *session, int n, char **words, struct error *error)
 {
-    const char *output = NULL;
     if (n < 1 || words[0][0] == '-')
-        return fail(error, EXIT_USAGE, "onestep train: want a config file first; onestep train --help");
+        return fail(error, EXIT_USAGE, "train: want a config file first, got %s; onestep train --help", n ? words[0] : "nothing");
     session->config_path = words[0];
     const char *slash = strrchr(words[0], '/'), *base = slash ? slash + 1 : words[0];
     snprintf(session->name, sizeof session->name, "%.*s", (int)strcspn(base, "."), base);
@@ -58,18 +59,12 @@ static int read_words(struct session *session, int n, char **words, struct error
     for (int i = 1; i < n; i += 2) {
         bool set = strcmp(words[i], "--set") == 0;
         if (!set && strcmp(words[i], "--output") != 0)
-            return fail(error, EXIT_USAGE, "onestep train: want --set or --output, got %s", words[i]);
+            return fail(error, EXIT_USAGE, "train: want --set or --output, got \"%s\"; onestep train --help", words[i]);
         if (i + 1 == n)
-            return fail(error, EXIT_USAGE, "onestep train: %s wants a value after it", words[i]);
-        if (set && config_set(&session->config, words[i + 1], error))
+            return fail(error, EXIT_USAGE, "train: %s: want %s after it, got nothing", words[i], set ? "section.key=value" : "a folder");
+        if (set ? config_set(&session->config, words[i + 1], error) : config_set_key(&session->config, "--output", "output", "dir", words[i + 1], error))
             return -1;
-        if (!set)
-            output = words[i + 1];
     }
-    if (output && strlen(output) >= CONFIG_TEXT)
-        return fail(error, EXIT_USAGE, "--output: want at most %d characters, got %zu", CONFIG_TEXT - 1, strlen(output));
-    if (output)
-        snprintf(session->config.output.dir, CONFIG_TEXT, "%s", output);
     return config_check(&session->config, words[0], error);
 }
 
@@ -83,7 +78,7 @@ static int settle(struct session *session, struct error *error)
     if (!config->workers.count)
         config->workers.count = cores < WORKERS_MAX ? cores : WORKERS_MAX;
     if (config->workers.slowdown.n != 1 && config->workers.slowdown.n != config->workers.count)
-        return fail(error, EXIT_USAGE, "%s: [workers] slowdown: want 1 number or %lld, one per worker, got %d", session->config_path, (long long)config->workers.count, config->workers.slowdown.n);
+        return fail(error, EXIT_USAGE, "%s: [workers] slowdown: want one number, or one for each of %lld workers, got %d", session->config_path, (long long)config->workers.count, config->workers.slowdown.n);
     if (config->workers.count > cores)
         fprintf(stderr, "onestep: warning: %lld workers share %d cores\n", (long long)config->workers.count, cores);
     bool repeats = algorithm_of(config->train.algorithm)->synchronous || config->async.order != ORDER_FREE;
@@ -101,9 +96,8 @@ static int open_data(struct session *session, struct error *error)
     if (strcmp(config->data.path, "auto") == 0) {
         if (dataset_find(config->data.dataset, path, sizeof path, error))
             return -1;
-        if (strlen(path) >= CONFIG_TEXT)
-            return fail(error, EXIT_INPUT, "%.60s...: want a path of at most %d characters", path, CONFIG_TEXT - 1);
-        strcpy(config->data.path, path);
+        if (config_set_key(config, "data.path = auto", "data", "path", path, error))
+            return -1;
     }
     struct dataset_request request = {
         .name = config->data.dataset, .path = config->data.path, .split = SPLIT_TRAIN, .limit = config->data.limit, .seed = (uint64_t)config->train.seed,
@@ -118,7 +112,7 @@ static int open_data(struct session *session, struct error *error)
 static int channel_values(float to[4], const struct real_list *list, int channels, const char *key, const char *path, struct error *error)
 {
     if (list->n != 1 && list->n != channels)
-        return fail(error, EXIT_USAGE, "%s: [data] %s: want 1 number or %d, one per channel, got %d", path, key, channels, list->n);
+        return fail(error, EXIT_USAGE, "%s: [data] %s: want one number, or one for each of %d channels, got %d", path, key, channels, list->n);
     for (int c = 0; c < channels; c++)
         to[c] = (float)list->values[list->n == 1 ? 0 : c];
     return 0;
@@ -239,6 +233,8 @@ static int write_results(struct session *session, struct error *error)
     run_final_stats(run, stats);
     int result = weights_save(path, &session->graph, run_final_weights(run), stats, &metadata, error);
     door_free(stats);
+    if (result == 0 && session->config.output.trace)
+        result = folder_file(&session->folder, "trace.json", path, sizeof path, error) || trace_file_write(path, run, error) ? -1 : 0;
     if (result == 0 && *session->config.async.record)
         result = service_write(&run->service, session->config.async.record, error);
     return result;

@@ -11,7 +11,7 @@
 #include <ini.h>
 #include <string.h>
 
-enum { LINE_ROOM = 190, FILE_LIMIT = 1 << 20 };
+enum { LINE_MOST = CONFIG_LINE - 1, FILE_LIMIT = 1 << 20 };
 
 struct reading {
     struct config *config;
@@ -64,15 +64,26 @@ static int find_row(const char *place, const char *section, const char *key, str
         }
     if (!section_known)
         return fail(error, EXIT_USAGE, "%s: unknown section [%s], the nearest is [%s]", place, section, nearest_section(section));
-    return fail(error, EXIT_USAGE, "%s: [%s] has no key %s, the nearest is %s", place, section, key, nearest_key(section, key));
+    return fail(error, EXIT_USAGE, "%s: [%s] has no key \"%s\", the nearest is %s", place, section, key, nearest_key(section, key));
+}
+
+/* What is set must be read back from the run's resolved config, which may write a number longer than it was. */
+static bool fits_a_line(const struct config_row *row, const struct config *config)
+{
+    char value[CONFIG_VALUE];
+    config_value_write(row, config, value, sizeof value);
+    return strlen(row->key) + strlen(" = ") + strlen(value) <= LINE_MOST;
 }
 
 static int set_value(struct config *config, int row_number, const char *place, const char *text, struct error *error)
 {
     const struct config_row *row = &config_rows[row_number];
-    if (config_value_parse(row, config, text))
-        return 0;
     char rule[256];
+    if (config_value_parse(row, config, text)) {
+        if (fits_a_line(row, config))
+            return 0;
+        return fail(error, EXIT_USAGE, "%s: [%s] %s: want a list that fits a line of %d characters, got \"%.40s...\"", place, row->section, row->key, LINE_MOST, text);
+    }
     config_value_rule(row, rule, sizeof rule);
     return fail(error, EXIT_USAGE, "%s: [%s] %s: want %s, got \"%s\"", place, row->section, row->key, rule, text);
 }
@@ -82,21 +93,46 @@ static int refuse_line(struct reading *reading, const char *rule, const char *li
     return fail(reading->error, EXIT_USAGE, "%s:%d: want %s, got \"%.*s%s\"", reading->name, reading->line, rule, (int)(n < 40 ? n : 40), line, n > 40 ? "..." : "");
 }
 
-/* What must hold of a line before inih sees it. */
-static int check_line(struct reading *reading, const char *line, size_t n)
+/* Blank lines and comments; they may be of any length, because inih does not see them. */
+static bool is_left_out(const char *line, size_t n)
 {
     size_t blank = 0;
     while (blank < n && isspace((unsigned char)line[blank]))
         blank++;
+    return blank == n || line[0] == '#' || line[0] == ';';
+}
+
+/* Where inih takes the rest of the line for a comment. */
+static size_t without_comment(const char *line, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        if (line[i] == ';' && isspace((unsigned char)line[i - 1]))
+            return i;
+    return n;
+}
+
+static bool is_section(const char *line, size_t n)
+{
+    const char *end = memchr(line, ']', n);
+    size_t rest = end ? (size_t)(end - line) + 1 : 0;
+    while (end && rest < n && isspace((unsigned char)line[rest]))
+        rest++;
+    return end && rest == n;
+}
+
+/* What must hold of a line before inih sees it. */
+static int check_line(struct reading *reading, const char *line, size_t n)
+{
     if (memchr(line, 0, n))
-        return refuse_line(reading, "text", line, n);
-    if (blank == n || line[0] == '#' || line[0] == ';')
+        return refuse_line(reading, "text without a zero byte", line, n);
+    if (is_left_out(line, n))
         return 0;
-    if (n >= LINE_ROOM)
-        return refuse_line(reading, "a line of at most 189 characters", line, n);
-    if (blank)
+    if (n > LINE_MOST)
+        return fail(reading->error, EXIT_USAGE, "%s:%d: want a line of at most %d characters, got %zu", reading->name, reading->line, LINE_MOST, n);
+    if (isspace((unsigned char)line[0]))
         return refuse_line(reading, "no blanks before a key or a section", line, n);
-    if (line[0] == '[' ? !memchr(line, ']', n) : !memchr(line, '=', n))
+    n = without_comment(line, n);
+    if (line[0] == '[' ? !is_section(line, n) : line[0] == '=' || !memchr(line, '=', n))
         return refuse_line(reading, "[section], key = value, or a comment", line, n);
     return 0;
 }
@@ -115,7 +151,7 @@ static char *next_line(char *to, int room, void *context)
         n--;
     if (check_line(reading, line, n))
         return NULL;
-    if (line[0] == '#' || line[0] == ';')
+    if (is_left_out(line, n))
         n = 0;
     ASSERT(n + 2 <= (size_t)room);
     memcpy(to, line, n);
@@ -146,9 +182,11 @@ static int take_pair(void *context, const char *section, const char *key, const 
 
 int config_parse(struct config *config, const char *name, const char *text, size_t bytes, struct error *error)
 {
+    static const char mark[] = "\xef\xbb\xbf"; /* some editors begin a file with a byte order mark */
     int set_at[256] = { 0 };
     ASSERT(n_config_rows <= 256);
-    struct reading reading = { .config = config, .name = name, .at = text, .end = text + bytes, .set_at = set_at, .error = error };
+    size_t skip = bytes >= 3 && memcmp(text, mark, 3) == 0 ? 3 : 0;
+    struct reading reading = { .config = config, .name = name, .at = text + skip, .end = text + bytes, .set_at = set_at, .error = error };
     int bad_line = ini_parse_stream(next_line, &reading, take_pair, &reading);
     if (error->code)
         return -1;
@@ -174,8 +212,13 @@ int config_set(struct config *config, const char *assignment, struct error *erro
         return fail(error, EXIT_USAGE, "--set: want section.key=value, got \"%s\"", assignment);
     snprintf(section, sizeof section, "%.*s", (int)(dot - assignment), assignment);
     snprintf(key, sizeof key, "%.*s", (int)(equals - dot - 1), dot + 1);
-    int row = find_row("--set", section, key, error);
-    return row < 0 ? -1 : set_value(config, row, "--set", equals + 1, error);
+    return config_set_key(config, "--set", section, key, equals + 1, error);
+}
+
+int config_set_key(struct config *config, const char *place, const char *section, const char *key, const char *value, struct error *error)
+{
+    int row = find_row(place, section, key, error);
+    return row < 0 ? -1 : set_value(config, row, place, value, error);
 }
 
 size_t config_write(const struct config *config, char *text, size_t bytes)
@@ -183,7 +226,7 @@ size_t config_write(const struct config *config, char *text, size_t bytes)
     size_t used = 0;
     for (int i = 0; i < n_config_rows; i++) {
         const struct config_row *row = &config_rows[i];
-        char value[CONFIG_LIST * 26];
+        char value[CONFIG_VALUE];
         config_value_write(row, config, value, sizeof value);
         bool new_section = i == 0 || strcmp(row->section, config_rows[i - 1].section) != 0;
         used += (size_t)snprintf(used < bytes ? text + used : NULL, used < bytes ? bytes - used : 0, "%s%s%s%s%s = %s\n",

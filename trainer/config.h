@@ -86,6 +86,7 @@ struct config {
     struct {
         char dir[CONFIG_TEXT];
         bool overwrite;
+        int64_t trace;
     } output;
 };
 
@@ -100,6 +101,9 @@ int config_parse(struct config *config, const char *name, const char *text, size
 
 /* "section.key=value". */
 int config_set(struct config *config, const char *assignment, struct error *error);
+
+/* The same in parts; `place` says in messages where the value comes from. */
+int config_set_key(struct config *config, const char *place, const char *section, const char *key, const char *value, struct error *error);
 
 /* Rules between keys, and keys that must be set. `name` stands for the config in messages. */
 int config_check(const struct config *config, const char *name, struct error *error);

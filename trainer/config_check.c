@@ -41,7 +41,7 @@ static int check_lists(const struct config *config, const char *name, struct err
 {
     const struct real_list *slowdown = &config->workers.slowdown;
     if (slowdown->n != 1 && config->workers.count && slowdown->n != config->workers.count)
-        return fail(error, EXIT_USAGE, "%s: [workers] slowdown: want 1 number or %lld, one per worker, got %d", name, (long long)config->workers.count, slowdown->n);
+        return fail(error, EXIT_USAGE, "%s: [workers] slowdown: want one number, or one for each of %lld workers, got %d", name, (long long)config->workers.count, slowdown->n);
     if (config->schedule.kind == SCHEDULE_STEP && !config->schedule.steps.n)
         return fail(error, EXIT_USAGE, "%s: [schedule] steps: kind = step wants at least one epoch, got none", name);
     for (int i = 1; i < config->schedule.steps.n; i++)

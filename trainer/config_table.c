@@ -83,6 +83,7 @@ const struct config_row config_rows[] = {
 
     TEXT(output, dir, "", "the run's folder; empty: runs/NAME-NNN, the first that is free"),
     BOOL(output, overwrite, "false", "write into a folder that exists"),
+    INTEGER(output, trace, 0, 1e8, "0", "write trace.json with each thread's last so many records (chrome://tracing, Perfetto); 0 for none"),
 };
 
 const int n_config_rows = sizeof config_rows / sizeof *config_rows;

@@ -4,6 +4,11 @@
 
 #include "trainer/config.h"
 
+enum {
+    CONFIG_LINE = 190,              /* one more than the characters of a line: Debian's inih cuts what is longer */
+    CONFIG_VALUE = CONFIG_LIST * 26 /* room for any value as text */
+};
+
 enum config_type { TYPE_BOOL, TYPE_INTEGER, TYPE_REAL, TYPE_CHOICE, TYPE_TEXT, TYPE_REALS };
 
 struct config_row {

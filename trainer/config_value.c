@@ -2,6 +2,7 @@
 #include "base/sizes.h"
 #include "trainer/config_table.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,6 +71,18 @@ static bool parse_reals(const struct config_row *row, struct real_list *list, co
     return true;
 }
 
+/* Whether a text is the same after it was written to a config and read again: blanks at its ends go, and " ;" begins a comment. */
+static bool survives_a_file(const char *text)
+{
+    size_t n = strlen(text);
+    if (n && (isspace((unsigned char)text[0]) || isspace((unsigned char)text[n - 1]) || text[0] == ';'))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (iscntrl((unsigned char)text[i]) || (i && text[i] == ';' && isspace((unsigned char)text[i - 1])))
+            return false;
+    return true;
+}
+
 bool config_value_parse(const struct config_row *row, struct config *config, const char *text)
 {
     void *to = field(row, config);
@@ -102,7 +115,7 @@ bool config_value_parse(const struct config_row *row, struct config *config, con
         *(int *)to = row->first + word;
         return true;
     case TYPE_TEXT:
-        if (strlen(text) >= CONFIG_TEXT || (!*text && !row->fallback))
+        if (strlen(text) >= CONFIG_TEXT || (!*text && !row->fallback) || !survives_a_file(text))
             return false;
         strcpy(to, text);
         return true;
@@ -156,7 +169,7 @@ void config_value_rule(const struct config_row *row, char *text, size_t bytes)
             snprintf(text + used, bytes - used, "%s%s", !used ? "" : last ? " or " : ", ", word);
         }
         break;
-    case TYPE_TEXT: snprintf(text, bytes, "%sat most %d characters", row->fallback ? "" : "text, ", CONFIG_TEXT - 1); break;
+    case TYPE_TEXT: snprintf(text, bytes, "%d to %d characters, no blanks at its ends, no \" ;\"", row->fallback ? 0 : 1, CONFIG_TEXT - 1); break;
     case TYPE_REALS: snprintf(text, bytes, "numbers in %g..%g, with commas between them", row->low, row->high); break;
     }
 }

@@ -36,7 +36,7 @@ void link_release(struct link *link)
     memset(link, 0, sizeof *link);
 }
 
-void link_enter(struct link *link, enum link_way way, const struct message *message)
+struct transfer link_enter(struct link *link, enum link_way way, const struct message *message)
 {
     struct link_queue *queue = &link->queues[way];
     int64_t *free_ns = &link->free_ns[link->half ? LINK_IN : way];
@@ -48,6 +48,7 @@ void link_enter(struct link *link, enum link_way way, const struct message *mess
     queue->held[last] = *message;
     queue->due_ns[last] = *free_ns + link->latency_ns;
     queue->occupied_ns += occupied;
+    return (struct transfer){ begin, *free_ns };
 }
 
 bool link_leave(struct link *link, enum link_way way, int64_t now_ns, struct message *message)

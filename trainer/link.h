@@ -29,8 +29,11 @@ struct link {
 int link_init(struct link *link, const struct config *config, size_t capacity, struct error *error);
 void link_release(struct link *link);
 
+/* When a transfer occupies the link. */
+struct transfer { int64_t begin_ns, end_ns; };
+
 /* Puts a message on the link, ready to leave at message->sent_ns. */
-void link_enter(struct link *link, enum link_way way, const struct message *message);
+struct transfer link_enter(struct link *link, enum link_way way, const struct message *message);
 
 /* The next message that has arrived by now_ns. False when there is none. */
 bool link_leave(struct link *link, enum link_way way, int64_t now_ns, struct message *message);

@@ -28,13 +28,13 @@ static int unknown(const char *name, struct error *error)
     const char *names[N_COMMANDS + 1] = { NULL };
     for (int i = 0; i < N_COMMANDS; i++)
         names[i] = commands[i].name;
-    return fail(error, EXIT_USAGE, "onestep: no command %s, the nearest is %s; onestep --help lists them", name, nearest_name(name, names));
+    return fail(error, EXIT_USAGE, "no command \"%s\", the nearest is %s; onestep --help lists them", name, nearest_name(name, names));
 }
 
 static int dispatch(int n, char **words, struct error *error)
 {
     if (n < 2)
-        return fail(error, EXIT_USAGE, "onestep: want a command; onestep --help lists them");
+        return fail(error, EXIT_USAGE, "want a command; onestep --help lists them");
     if (strcmp(words[1], "--help") == 0 || strcmp(words[1], "help") == 0) {
         print_help();
         return 0;

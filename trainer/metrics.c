@@ -3,6 +3,7 @@
 
 #include "base/door.h"
 #include "base/file.h"
+#include "base/list.h"
 #include "trainer/message.h"
 
 #include <errno.h>
@@ -12,21 +13,11 @@ static const char header[] = "kind,epoch,iteration,samples,lr,train_loss,train_a
 
 int metrics_open(struct metrics *metrics, const char *path, const struct schedule *schedule, int64_t global_batch, struct error *error)
 {
-    void *epochs;
     memset(metrics, 0, sizeof *metrics);
     metrics->fd = -1;
     metrics->schedule = schedule;
     metrics->global_batch = global_batch;
     snprintf(metrics->path, sizeof metrics->path, "%s", path);
-    /* a row an epoch, one for each evaluation between two, and a last one */
-    double every = schedule->config->train.evaluate_every, epochs_in_all = (double)schedule->iterations / (double)schedule->iterations_per_epoch;
-    double evaluations = every > 0 ? epochs_in_all / every : 0;
-    if (evaluations > (double)schedule->iterations)
-        evaluations = (double)schedule->iterations;
-    metrics->room = (int)(epochs_in_all + evaluations) + 4;
-    if (door_allocate(&epochs, (size_t)metrics->room * sizeof *metrics->epochs, "the table of epochs", error))
-        return -1;
-    metrics->epochs = epochs;
     metrics->fd = door_open_new(path);
     if (metrics->fd < 0)
         return fail_errno(error, EXIT_OUTPUT, errno, "%s: cannot create", path);
@@ -68,14 +59,17 @@ static int write_step(struct metrics *metrics, const struct message *report, str
 }
 
 /* The row of that iteration, in order; training's and evaluation's reports of one iteration come in either order. */
-static struct epoch *row_of(struct metrics *metrics, int64_t iteration)
+static struct epoch *row_of(struct metrics *metrics, int64_t iteration, struct error *error)
 {
+    void *epochs = metrics->epochs;
     int i = metrics->n;
     while (i > metrics->written && metrics->epochs[i - 1].iteration > iteration)
         i--;
     if (i > 0 && metrics->epochs[i - 1].iteration == iteration)
         return &metrics->epochs[i - 1];
-    ASSERT(metrics->n < metrics->room);
+    if (list_grow(&epochs, metrics->n, &metrics->room, sizeof *metrics->epochs, "the table of epochs", error))
+        return NULL;
+    metrics->epochs = epochs;
     memmove(&metrics->epochs[i + 1], &metrics->epochs[i], (size_t)(metrics->n - i) * sizeof *metrics->epochs);
     metrics->n++;
     metrics->epochs[i] = (struct epoch){ .iteration = iteration };
@@ -95,7 +89,9 @@ int metrics_take(struct metrics *metrics, const struct message *report, struct e
 {
     if (report->kind == REPORT_STEP)
         return write_step(metrics, report, error);
-    struct epoch *row = row_of(metrics, report->iteration);
+    struct epoch *row = row_of(metrics, report->iteration, error);
+    if (!row)
+        return -1;
     row->seconds = (double)report->sent_ns / 1e9;
     if (report->kind == REPORT_EPOCH) {
         row->trained = true;
@@ -126,7 +122,7 @@ int metrics_close(struct metrics *metrics, struct error *error)
 
 void metrics_release(struct metrics *metrics)
 {
-    if (metrics->epochs && metrics->fd >= 0)
+    if (*metrics->path && metrics->fd >= 0)
         door_close(metrics->fd);
     door_free(metrics->epochs);
     memset(metrics, 0, sizeof *metrics);

@@ -19,14 +19,14 @@ struct metrics {
     char path[1024];
     int fd;                          /* -1: none */
     int64_t global_batch;
-    struct epoch *epochs;            /* by iteration; room for all there can be */
+    struct epoch *epochs;            /* by iteration */
     int n, room, written;
 };
 
-/* Creates the file. EXIT_OUTPUT, EXIT_MEMORY. */
+/* Creates the file. EXIT_OUTPUT. */
 int metrics_open(struct metrics *metrics, const char *path, const struct schedule *schedule, int64_t global_batch, struct error *error);
 
-/* Takes a report of the server: REPORT_STEP, REPORT_EPOCH, REPORT_EVALUATION. A row is written when no more can come for it. */
+/* Takes a report of the server: REPORT_STEP, REPORT_EPOCH, REPORT_EVALUATION. A row is written when no more can come for it. EXIT_OUTPUT, EXIT_MEMORY. */
 int metrics_take(struct metrics *metrics, const struct message *report, struct error *error);
 
 /* Writes what is left, syncs, closes. */

@@ -17,6 +17,12 @@ void server_send(struct server *server, int to, const struct message *message)
     }
 }
 
+void server_enter_link(struct server *server, enum link_way way, const struct message *message)
+{
+    struct transfer transfer = link_enter(&server->link, way, message);
+    trace_add(&server->trace, way == LINK_IN ? PHASE_LINK_IN : PHASE_LINK_OUT, message->iteration, (int)message->bucket, transfer.begin_ns, transfer.end_ns);
+}
+
 /* A push is being served now: the running statistics that came with it are the worker's newest. */
 static int serve(struct server *server, const struct message *push, struct error *error)
 {
@@ -74,7 +80,7 @@ static int take_message(struct server *server, const struct message *message, st
     case MESSAGE_PUSH:
         if (!server->link.on)
             return take_push(server, message, error);
-        link_enter(&server->link, LINK_IN, message);
+        server_enter_link(server, LINK_IN, message);
         return 0;
     case MESSAGE_STEP: server_step_done(server, message); return 0;
     case MESSAGE_DONE: server->done++; return 0;

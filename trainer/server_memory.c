@@ -90,7 +90,7 @@ int server_init(struct server *server, struct run *run, struct error *error)
     if (allocate_vectors(server, error) || allocate_stats(server, error) || allocate_tables(server, error))
         return -1;
     return link_init(&server->link, &run->config, under_way, error) || tally_init(&server->tally, run->k, run->algorithm->synchronous, error) ||
-           trace_init(&server->trace, 0, error) ? -1 : 0;
+           trace_init(&server->trace, (size_t)run->config.output.trace, error) ? -1 : 0;
 }
 
 void server_release(struct server *server)

@@ -86,7 +86,7 @@ static void reply(struct server *server, int worker, struct message *message)
     if (message->iteration + 1 > server->replied)
         server->replied = message->iteration + 1;
     if (server->link.on)
-        link_enter(&server->link, LINK_OUT, message);
+        server_enter_link(server, LINK_OUT, message);
     else
         server_send(server, worker, message);
 }

@@ -1,4 +1,4 @@
-/* Where the time went: each thread adds what it did to its own trace; the "where the time went" table comes from the totals. */
+/* Where the time went: each thread adds what it did to its own trace. The "where the time went" table comes from the totals, trace.json from the records. */
 #ifndef TRAINER_TRACE_H
 #define TRAINER_TRACE_H
 
@@ -15,6 +15,8 @@ enum phase {
     PHASE_EVALUATE,
     PHASE_EMULATED,     /* sleeping as a straggler */
     PHASE_UPDATE,       /* server: sum and global update */
+    PHASE_LINK_IN,      /* server: a push on the emulated link */
+    PHASE_LINK_OUT,     /* server: an answer on it */
     PHASES,
 };
 

@@ -69,7 +69,7 @@ int worker_init(struct worker *worker, struct run *run, int number, struct error
     worker->next_evaluation = run->algorithm->synchronous ? run->server->evaluate_at : -1;
     if (run->backend->device_open(&worker->device, run->processors ? run->processors[number] : -1, error))
         return -1;
-    if (allocate_vectors(worker, error) || allocate_tables(worker, error) || trace_init(&worker->trace, 0, error))
+    if (allocate_vectors(worker, error) || allocate_tables(worker, error) || trace_init(&worker->trace, (size_t)run->config.output.trace, error))
         return -1;
     if (plan_make(&worker->plan, run->backend, worker->device, run->graph, (int)run->config.data.batch, true, error))
         return -1;
