@@ -27,7 +27,8 @@
     X(order) \
     X(synthetic) \
     X(ops) \
-    X(gradients)
+    X(gradients) \
+    X(flat)
 
 #define X(name) int test_##name(void);
 TEST_SUBJECTS(X)
