@@ -10,38 +10,43 @@ struct input {
     const struct tensor *out;
 };
 
-/* Pixels i..i+15 of the samples that there are; rows[pixel][sample] afterwards. */
-static void turn(const uint8_t *pixels, size_t count, size_t i, int samples, v16 rows[LANES])
+/* `n` neighbouring pixels, at most LANES, of the samples that there are, `stride` bytes from one sample to the next; rows[pixel][sample] afterwards. */
+VECTOR_INLINE void turn(const uint8_t *pixels, size_t stride, size_t n, int samples, v16 rows[LANES])
 {
-    const size_t n = count - i < LANES ? count - i : LANES;
     for (int s = 0; s < LANES; s++) {
         u8x16 bytes = { 0 };
-        if (s < samples)
-            memcpy(&bytes, pixels + (size_t)s * count + i, n);
+        if (s < samples && n == LANES)
+            bytes = *(const u8x16 *)(pixels + (size_t)s * stride);
+        else if (s < samples)
+            memcpy(&bytes, pixels + (size_t)s * stride, n);
         rows[s] = __builtin_convertvector(bytes, v16);
     }
     v16_transpose(rows);
+}
+
+static void plane(const uint8_t *pixels, size_t stride, size_t n, int samples, v16 scale, v16 shift, float *out)
+{
+    const uint16_t filled = lanes_filled(samples, 0);
+    for (size_t i = 0; i < n; i += LANES) {
+        const size_t left = n - i < LANES ? n - i : LANES;
+        v16 rows[LANES];
+        turn(pixels + i, stride, left, samples, rows);
+        for (size_t j = 0; j < left; j++, out += LANES)
+            v16_store(out, v16_keep(filled, v16_fma(rows[j], scale, shift)));
+    }
 }
 
 static int forward(struct op *op, const struct step *step, struct error *error)
 {
     (void)error;
     const struct input *input = (const struct input *)op;
-    const size_t count = shape_count(input->out->shape), plane = (size_t)input->args.h * (size_t)input->args.w;
+    const size_t n = (size_t)input->args.h * (size_t)input->args.w, stride = shape_count(input->out->shape);
     float *out = input->out->data;
-    for (int group = 0; group < lanes_groups(input->batch); group++) {
-        const int left = input->batch - group * LANES;
-        const uint16_t filled = lanes_filled(input->batch, group);
-        for (size_t i = 0; i < count; i += LANES) {
-            v16 rows[LANES];
-            turn(step->pixels + (size_t)group * LANES * count, count, i, left < LANES ? left : LANES, rows);
-            for (size_t j = 0; j < LANES && i + j < count; j++, out += LANES) {
-                const size_t c = (i + j) / plane;
-                v16 scale = v16_all(1.0f / (255.0f * input->args.std[c])), shift = v16_all(-input->args.mean[c] / input->args.std[c]);
-                v16_store(out, v16_keep(filled, v16_fma(rows[j], scale, shift)));
-            }
+    for (int first = 0; first < input->batch; first += LANES)
+        for (int c = 0; c < input->args.c; c++, out += n * LANES) {
+            const float std = input->args.std[c], mean = input->args.mean[c];
+            plane(step->pixels + (size_t)first * stride + (size_t)c * n, stride, n, input->batch - first, v16_all(1 / (255 * std)), v16_all(-mean / std), out);
         }
-    }
     return 0;
 }
 
