@@ -84,8 +84,6 @@ static int settle(struct session *session, struct error *error)
     bool repeats = algorithm_of(config->train.algorithm)->synchronous || config->async.order != ORDER_FREE;
     if (config->train.deterministic == AUTOMATIC)
         config->train.deterministic = repeats;
-    if (config->train.algorithm == ALGORITHM_ODSGD && config->train.iterations && config->odsgd.warmup >= config->train.iterations)
-        printf("this is a run of SSGD: its warm-up of %lld iterations is as long as it is\n", (long long)config->odsgd.warmup);
     return 0;
 }
 
@@ -191,6 +189,8 @@ static void print_start(const struct session *session)
     printf("\n%s%s, %lld workers of batch %lld on %s, %lld training images of %s, %lld iterations (%lld an epoch), %d buckets%s%s\ninto %s\n\n", algorithm, local, (long long)config->workers.count,
            (long long)config->data.batch, session->backend->name, (long long)session->train.n, config->data.dataset, (long long)session->run->iterations,
            (long long)session->run->iterations_per_epoch, session->run->buckets.n, *emulated ? "; emulated: " : "", emulated, session->folder.path);
+    if (config->train.algorithm == ALGORITHM_ODSGD && config->odsgd.warmup >= session->run->iterations)
+        printf("its warm-up of %lld iterations is as long as the run or longer: this is SSGD\n\n", (long long)config->odsgd.warmup);
     fflush(stdout);
 }
 
@@ -220,12 +220,23 @@ static int follow(struct session *session, struct error *error)
     }
 }
 
+/* The config that goes with the weights: what changes no result stays out, so that equal runs give equal files. */
+static void write_about(const struct session *session, char *text, size_t bytes)
+{
+    struct config about = session->config, plain;
+    config_defaults(&plain);
+    about.output = plain.output;
+    about.data.loader_threads = plain.data.loader_threads;
+    about.data.prefetch = plain.data.prefetch;
+    config_write(&about, text, bytes);
+}
+
 static int write_results(struct session *session, struct error *error)
 {
     const struct run *run = session->run;
     char path[1200], text[16384];
     void *stats;
-    config_write(&session->config, text, sizeof text);
+    write_about(session, text, sizeof text);
     const struct weights_metadata metadata = { text, run->server->tally.iterations, run->server->tally.iterations * run->k * session->config.data.batch };
     if (folder_file(&session->folder, "weights.safetensors", path, sizeof path, error) ||
         door_allocate(&stats, session->graph.stats.total * sizeof(float), "the final statistics", error))

@@ -15,8 +15,11 @@ struct weights_metadata {
 /* Writes all parameters and running statistics to a file that replaces `path` whole. EXIT_OUTPUT. */
 int weights_save(const char *path, const struct graph *graph, const float *weights, const float *stats, const struct weights_metadata *metadata, struct error *error);
 
-/* Reads them: every parameter must be there in its shape, fp32; statistics are taken where they are there (`stats` keeps what it holds
- * otherwise); other tensors are an error. EXIT_INPUT. */
+/* Reads them: every parameter must be there in its shape, fp32 and finite; statistics are taken where they are there (`stats` keeps what it
+ * holds otherwise); other tensors are an error, but for the counters that PyTorch saves with normalizations. EXIT_INPUT, EXIT_MEMORY. */
 int weights_load(const char *path, const struct graph *graph, float *weights, float *stats, struct error *error);
+
+/* The same from memory; `name` stands for the file in messages. */
+int weights_parse(const char *name, const char *bytes, size_t n, const struct graph *graph, float *weights, float *stats, struct error *error);
 
 #endif

@@ -1,0 +1,225 @@
+/* Reading weights: see weights.h. The header is JSON by cJSON; names, and byte ranges against the file and each other, are checked before anything is copied. */
+#include "trainer/weights.h"
+
+#include "base/door.h"
+#include "base/file.h"
+#include "base/sizes.h"
+#include "base/text.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    LENGTH = sizeof(uint64_t),  /* of the header, at the file's beginning */
+    HEADER_LIMIT = 100 << 20,
+    COUNTER = sizeof(int64_t),  /* PyTorch's count of a normalization's batches */
+};
+
+static const char counter_name[] = "num_batches_tracked", mean_name[] = "running_mean";
+
+/* A file being read. */
+struct reading {
+    const char *name; /* of the file */
+    const struct graph *graph;
+    cJSON *header;
+    const char *data;
+    size_t n; /* bytes of data */
+    struct error *error;
+};
+
+/* A tensor's bytes within the data. */
+struct range { size_t begin, end; const char *name; };
+
+static const cJSON *member(const cJSON *tensor, const char *name) { return cJSON_GetObjectItemCaseSensitive(tensor, name); }
+
+static bool is_offset(const cJSON *number)
+{
+    return cJSON_IsNumber(number) && number->valuedouble >= 0 && number->valuedouble < 0x1p53 && number->valuedouble == (double)(size_t)number->valuedouble;
+}
+
+static int range_of(const struct reading *reading, const cJSON *tensor, struct range *range)
+{
+    const cJSON *offsets = member(tensor, "data_offsets"), *first = cJSON_GetArrayItem(offsets, 0), *last = cJSON_GetArrayItem(offsets, 1);
+    if (!cJSON_IsArray(offsets) || cJSON_GetArraySize(offsets) != 2 || !is_offset(first) || !is_offset(last) || first->valuedouble > last->valuedouble)
+        return fail(reading->error, EXIT_INPUT, "%s: tensor %.80s: want data_offsets [begin, end], found something else", reading->name, tensor->string);
+    *range = (struct range){ (size_t)first->valuedouble, (size_t)last->valuedouble, tensor->string };
+    if (range->end > reading->n)
+        return fail(reading->error, EXIT_INPUT, "%s: tensor %.80s: ends at byte %zu of the data, but the file has %zu: it was cut short", reading->name, tensor->string, range->end,
+                    reading->n);
+    return 0;
+}
+
+static const struct param *row_named(const struct param_map *map, const char *name, size_t length)
+{
+    for (int i = 0; i < map->n; i++)
+        if (strlen(map->rows[i].name) == length && memcmp(map->rows[i].name, name, length) == 0)
+            return &map->rows[i];
+    return NULL;
+}
+
+/* "bn1.num_batches_tracked", where the network has bn1.running_mean. */
+static bool is_counter(const struct graph *graph, const char *name)
+{
+    char mean[NAME_ROOM];
+    const char *dot = strrchr(name, '.');
+    if (!dot || strcmp(dot + 1, counter_name) != 0)
+        return false;
+    int n = snprintf(mean, sizeof mean, "%.*s.%s", (int)size_min((size_t)(dot - name), sizeof mean), name, mean_name);
+    return n < (int)sizeof mean && row_named(&graph->stats, mean, (size_t)n);
+}
+
+static int check_name(const struct reading *reading, const cJSON *tensor)
+{
+    const char *name = tensor->string;
+    size_t n = strlen(name);
+    if (!row_named(&reading->graph->params, name, n) && !row_named(&reading->graph->stats, name, n) && !is_counter(reading->graph, name))
+        return fail(reading->error, EXIT_INPUT, "%s: tensor %.80s: want the tensors of %s only", reading->name, name, reading->graph->name);
+    if (member(reading->header, name) != tensor)
+        return fail(reading->error, EXIT_INPUT, "%s: tensor %.80s: is there twice", reading->name, name);
+    return 0;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct range *x = a, *y = b;
+    if (x->begin != y->begin)
+        return x->begin < y->begin ? -1 : 1;
+    return (x->end > y->end) - (x->end < y->end);
+}
+
+/* One behind the other they fill the data, as the format demands. */
+static int check_ranges(const struct reading *reading, struct range *ranges, int n)
+{
+    size_t end = 0;
+    qsort(ranges, (size_t)n, sizeof *ranges, by_place);
+    for (int i = 0; i < n; i++) {
+        if (ranges[i].begin < end)
+            return fail(reading->error, EXIT_INPUT, "%s: tensors %.80s and %.80s share byte %zu of the data", reading->name, ranges[i - 1].name, ranges[i].name, ranges[i].begin);
+        if (ranges[i].begin > end)
+            return fail(reading->error, EXIT_INPUT, "%s: bytes %zu to %zu of the data belong to no tensor", reading->name, end, ranges[i].begin);
+        end = ranges[i].end;
+    }
+    return end == reading->n ? 0 : fail(reading->error, EXIT_INPUT, "%s: bytes %zu to %zu of the data belong to no tensor", reading->name, end, reading->n);
+}
+
+/* Every tensor must be one of the network's, once, in bytes of its own. */
+static int check_all(const struct reading *reading)
+{
+    const struct graph *graph = reading->graph;
+    size_t most = (size_t)graph->params.n + 2 * (size_t)graph->stats.n;
+    void *block;
+    if (door_allocate(&block, (most + 1) * sizeof(struct range), "the tensors' ranges", reading->error))
+        return -1;
+    struct range *ranges = block;
+    int n = 0, result = 0;
+    for (const cJSON *tensor = reading->header->child; tensor && result == 0; tensor = tensor->next)
+        if (strcmp(tensor->string, "__metadata__") != 0)
+            result = check_name(reading, tensor) || range_of(reading, tensor, &ranges[n++]) ? -1 : 0;
+    if (result == 0)
+        result = check_ranges(reading, ranges, n);
+    door_free(block);
+    return result;
+}
+
+static bool shape_is(const cJSON *shape, const struct param *param)
+{
+    if (!cJSON_IsArray(shape) || cJSON_GetArraySize(shape) != param->rank)
+        return false;
+    for (int i = 0; i < param->rank; i++)
+        if (!cJSON_IsNumber(cJSON_GetArrayItem(shape, i)) || cJSON_GetArrayItem(shape, i)->valuedouble != param->dims[i])
+            return false;
+    return true;
+}
+
+/* "[20, 1, 5, 5]" */
+static void write_shape(char *text, size_t bytes, const struct param *param)
+{
+    struct text to;
+    text_begin(&to, text, bytes);
+    for (int i = 0; i < param->rank; i++)
+        text_add(&to, "%s%d", i ? ", " : "[", param->dims[i]);
+    text_add(&to, "]");
+}
+
+static int wrong_shape(const struct reading *reading, const cJSON *shape, const struct param *param)
+{
+    char want[64], *found = cJSON_PrintUnformatted(shape);
+    write_shape(want, sizeof want, param);
+    fail(reading->error, EXIT_INPUT, "%s: tensor %s: want shape %s for %s, found %.80s", reading->name, param->name, want, reading->graph->name, found ? found : "none");
+    cJSON_free(found);
+    return -1;
+}
+
+static int check_finite(const struct reading *reading, const struct param *param, const float *values)
+{
+    for (size_t i = 0; i < param->count; i++)
+        if (!isfinite(values[i]))
+            return fail(reading->error, EXIT_INPUT, "%s: tensor %s: want finite numbers, found %g at place %zu", reading->name, param->name, (double)values[i], i);
+    return 0;
+}
+
+static int read_tensor(const struct reading *reading, const struct param *param, float *to)
+{
+    const cJSON *tensor = member(reading->header, param->name), *dtype = member(tensor, "dtype"), *shape = member(tensor, "shape");
+    struct range range;
+    if (!cJSON_IsString(dtype) || strcmp(dtype->valuestring, "F32") != 0)
+        return fail(reading->error, EXIT_INPUT, "%s: tensor %s: want dtype F32, found %.16s", reading->name, param->name, cJSON_IsString(dtype) ? dtype->valuestring : "none");
+    if (!shape_is(shape, param))
+        return wrong_shape(reading, shape, param);
+    if (range_of(reading, tensor, &range))
+        return -1;
+    if (range.end - range.begin != param->count * sizeof(float))
+        return fail(reading->error, EXIT_INPUT, "%s: tensor %s: want %zu bytes for its shape, found %zu", reading->name, param->name, param->count * sizeof(float), range.end - range.begin);
+    if (range.begin % sizeof(float))
+        return fail(reading->error, EXIT_INPUT, "%s: tensor %s: want a begin that %zu divides, found %zu", reading->name, param->name, sizeof(float), range.begin);
+    memcpy(to + param->offset, reading->data + range.begin, range.end - range.begin);
+    return check_finite(reading, param, to + param->offset);
+}
+
+static int read_tensors(const struct reading *reading, float *weights, float *stats)
+{
+    const struct graph *graph = reading->graph;
+    if (check_all(reading))
+        return -1;
+    for (int i = 0; i < graph->params.n; i++) {
+        const struct param *param = &graph->params.rows[i];
+        if (!member(reading->header, param->name))
+            return fail(reading->error, EXIT_INPUT, "%s: tensor %s is missing: want all of %s", reading->name, param->name, graph->name);
+        if (read_tensor(reading, param, weights))
+            return -1;
+    }
+    for (int i = 0; i < graph->stats.n; i++)
+        if (member(reading->header, graph->stats.rows[i].name) && read_tensor(reading, &graph->stats.rows[i], stats))
+            return -1;
+    return 0;
+}
+
+int weights_parse(const char *name, const char *bytes, size_t n, const struct graph *graph, float *weights, float *stats, struct error *error)
+{
+    uint64_t header_bytes;
+    if (n < LENGTH)
+        return fail(error, EXIT_INPUT, "%s: want a safetensors file, found %zu bytes", name, n);
+    memcpy(&header_bytes, bytes, LENGTH);
+    if (header_bytes > HEADER_LIMIT || header_bytes > n - LENGTH)
+        return fail(error, EXIT_INPUT, "%s: want a safetensors file, which begins with its header's length, found %llu there and %zu bytes behind it", name,
+                    (unsigned long long)header_bytes, n - LENGTH);
+    const char *header = bytes + LENGTH, *data = header + header_bytes;
+    struct reading reading = { name, graph, cJSON_ParseWithLength(header, header_bytes), data, n - LENGTH - header_bytes, error };
+    int result = cJSON_IsObject(reading.header) ? read_tensors(&reading, weights, stats) : fail(error, EXIT_INPUT, "%s: want a safetensors file: its header is no JSON object", name);
+    cJSON_Delete(reading.header);
+    return result;
+}
+
+int weights_load(const char *path, const struct graph *graph, float *weights, float *stats, struct error *error)
+{
+    char *bytes;
+    size_t n, values = (graph->params.total + graph->stats.total) * sizeof(float) + (size_t)graph->stats.n * COUNTER;
+    if (file_read(path, LENGTH + HEADER_LIMIT + values, &bytes, &n, error))
+        return -1;
+    int result = weights_parse(path, bytes, n, graph, weights, stats, error);
+    door_free(bytes);
+    return result;
+}
