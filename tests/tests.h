@@ -28,7 +28,8 @@
     X(synthetic) \
     X(ops) \
     X(gradients) \
-    X(flat)
+    X(flat) \
+    X(nets)
 
 #define X(name) int test_##name(void);
 TEST_SUBJECTS(X)
