@@ -7,6 +7,7 @@
 #include <string.h>
 
 enum message_kind {
+    MESSAGE_NONE, /* an empty place in a table */
     /* worker to server */
     MESSAGE_PUSH,      /* the gradient of (iteration, bucket), computed on `version`, is in the worker's push slot `slot`; value: the ticket; spare: 1 when the
                           worker's running statistics after this iteration are out too */

@@ -42,7 +42,7 @@ static struct message *next_pending(struct server *server, int bucket)
     if (server_must_hold(server, bucket))
         return NULL;
     for (int k = 0; k < run->k; k++)
-        if (row[k].kind && (next < 0 || next == k))
+        if (row[k].kind != MESSAGE_NONE && (next < 0 || next == k))
             return &row[k];
     return NULL;
 }
@@ -51,7 +51,7 @@ static int serve_pending(struct server *server, int bucket, struct error *error)
 {
     for (struct message *push; (push = next_pending(server, bucket));) {
         struct message taken = *push;
-        push->kind = 0;
+        push->kind = MESSAGE_NONE;
         server->n_pending--;
         service_served(&server->run->service, bucket, taken.worker, taken.value);
         if (serve(server, &taken, error))
@@ -67,7 +67,7 @@ static int take_push(struct server *server, const struct message *push, struct e
     if (run->algorithm->synchronous)
         return serve(server, push, error);
     struct message *place = &server->pending[push->bucket * (size_t)run->k + push->worker];
-    ASSERT(!place->kind);
+    ASSERT(place->kind == MESSAGE_NONE);
     *place = *push;
     server->n_pending++;
     return serve_pending(server, (int)push->bucket, error);

@@ -29,7 +29,7 @@ struct server {
     float *replies[WORKERS_MAX]; /* asynchronous: the slot of each worker, which is also the W that it was sent last */
     int64_t *versions;           /* [bucket]: updates done */
     uint64_t *arrived;           /* [bucket][2]: mask of workers whose g of that iteration (modulo 2) is there */
-    struct message *pending;     /* [bucket][worker]: asynchronous pushes not served yet; kind 0: none */
+    struct message *pending;     /* [bucket][worker]: asynchronous pushes not served yet, or MESSAGE_NONE */
     int64_t n_pending;
     uint64_t active;             /* mask of the workers that take part */
     int64_t replied;             /* the newest iteration answered to anybody, plus 1 */
