@@ -26,6 +26,7 @@
     X(loader) \
     X(order) \
     X(synthetic) \
+    X(algorithms) \
     X(ops) \
     X(gradients) \
     X(flat) \

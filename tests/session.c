@@ -1,0 +1,154 @@
+/* See session.h. */
+#include "tests/session.h"
+
+#include "base/door.h"
+#include "cpu/cpu.h"
+#include "nets/layers.h"
+#include "nets/network.h"
+#include "tests/tests.h"
+#include "trainer/message.h"
+#include "trainer/server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const own_settings[] = {
+    "data.dataset=synthetic", "data.limit=400", "data.test_limit=20", "data.eval_batch=8", "data.batch=5", "data.loader_threads=2",
+    "net.name=small", "train.algorithm=ssgd", "train.iterations=50", "train.seed=7", "train.bucket_kib=1", "train.evaluate_every=0", "train.log_every=1",
+    "optimizer.lr=0.05", "optimizer.weight_decay=0.01", "schedule.kind=cosine", "async.order=round-robin",
+    "workers.count=2", "workers.pin=false", "workers.stuck_after_s=30", "cpu.backend=lanes", NULL,
+};
+
+void session_set(struct session *session, const char *format, ...)
+{
+    char text[512];
+    va_list values;
+    struct error error = { 0 };
+    va_start(values, format);
+    vsnprintf(text, sizeof text, format, values);
+    va_end(values);
+    if (config_set(&session->config, text, &error))
+        fail_msg("%s", error.text);
+}
+
+static void set_all(struct session *session, const char *const *settings)
+{
+    for (int i = 0; settings && settings[i]; i++)
+        session_set(session, "%s", settings[i]);
+}
+
+static void open_data(struct session *session)
+{
+    const struct config *config = &session->config;
+    struct dataset_request request = { .name = config->data.dataset, .split = SPLIT_TRAIN, .limit = config->data.limit, .seed = (uint64_t)config->train.seed };
+    assert_int_equal(dataset_open(&session->train, &request, &session->error), 0);
+    request.split = SPLIT_TEST;
+    request.limit = config->data.test_limit;
+    assert_int_equal(dataset_open(&session->test, &request, &session->error), 0);
+}
+
+static void build_graph(struct session *session)
+{
+    const struct dataset *data = &session->train;
+    const struct network_request request = { .input = { data->channels, data->height, data->width, { 0.1f }, { 0.3f } }, .classes = data->classes };
+    struct graph *n = &session->graph;
+    if (strcmp(session->config.net.name, "small") != 0) {
+        assert_int_equal(network_build(n, session->config.net.name, &request, &session->error), 0);
+        return;
+    }
+    graph_init(n, "small", &request.input);
+    loss(n, linear(n, relu(n, linear(n, maxpool(n, 0, 4, 4), "fc1", 64)), "fc2", request.classes), 0);
+    assert_int_equal(graph_finish(n, &session->error), 0);
+}
+
+void session_open(struct session *session, const char *const *settings)
+{
+    memset(session, 0, sizeof *session);
+    session->ask_stop_at = -1;
+    config_defaults(&session->config);
+    set_all(session, own_settings);
+    set_all(session, settings);
+    if (config_check(&session->config, "test", &session->error))
+        fail_msg("%s", session->error.text);
+    session->backend = strcmp(session->config.cpu.backend, "reference") == 0 ? &backend_reference : &backend_lanes;
+    open_data(session);
+    build_graph(session);
+}
+
+void session_close(struct session *session)
+{
+    run_close(session->run);
+    graph_release(&session->graph);
+    dataset_close(&session->train);
+    dataset_close(&session->test);
+}
+
+/* Takes the server's reports until it has ended. */
+static void follow(struct session *session)
+{
+    struct run *run = session->run;
+    struct transport *transport = &run->transport;
+    struct message report;
+    for (;;) {
+        if (!transport->calls->receive(transport, run_main_end(run), &report)) {
+            transport->calls->wait(transport, run_main_end(run), door_now_ns() + 100000000);
+            continue;
+        }
+        if (report.kind == REPORT_FINISHED)
+            return;
+        if (report.kind == REPORT_STEP && report.iteration == session->ask_stop_at)
+            run_ask_stop(run);
+        if (report.kind == REPORT_EVALUATION) {
+            session->evaluations++;
+            session->last_loss = bits_double(report.value);
+        }
+    }
+}
+
+int session_run(struct session *session)
+{
+    const struct run_request request = {
+        .config = &session->config, .backend = session->backend, .graph = &session->graph, .train = &session->train, .test = &session->test,
+        .k = (int)session->config.workers.count,
+    };
+    if (run_open(&session->run, &request, &session->error) || run_start(session->run, &session->error))
+        return -1;
+    if (session->ask_stop_at == 0)
+        run_ask_stop(session->run);
+    follow(session);
+    return run_join(session->run, &session->error);
+}
+
+void session_train(struct session *session)
+{
+    if (session_run(session))
+        fail_msg("%s", session->error.text);
+}
+
+const float *session_weights(const struct session *session) { return run_final_weights(session->run); }
+size_t session_floats(const struct session *session) { return session->graph.params.total; }
+
+float *session_trained(const char *const *settings)
+{
+    struct session session;
+    session_open(&session, settings);
+    session_train(&session);
+    float *copy = malloc(session_floats(&session) * sizeof *copy);
+    assert_non_null(copy);
+    memcpy(copy, session_weights(&session), session_floats(&session) * sizeof *copy);
+    session_close(&session);
+    return copy;
+}
+
+struct settings settings_join(const char *const *first, const char *const *second)
+{
+    struct settings joined = { { NULL } };
+    int n = 0;
+    for (const char *const *list = first; list; list = list == first && second != first ? second : NULL)
+        for (int i = 0; list[i]; i++) {
+            assert_true(n < SETTINGS_MOST);
+            joined.rows[n++] = list[i];
+        }
+    return joined;
+}

@@ -1,0 +1,43 @@
+/* A small run in memory, for tests: the built-in digits pooled to 7 x 7, one hidden layer, sixteen buckets. Everything the program does, but for files
+ * and the terminal; settings are those of a config. */
+#ifndef TESTS_SESSION_H
+#define TESTS_SESSION_H
+
+#include "trainer/run.h"
+
+struct session {
+    struct config config;
+    struct dataset train, test;
+    struct graph graph;
+    const struct backend *backend;
+    struct run *run;
+    struct error error;       /* of run_open, run_start or run_join */
+    int64_t ask_stop_at;      /* reported step to ask for a stop at; 0: right after the start; negative (as opened): never */
+    int evaluations;          /* reported so far */
+    double last_loss;         /* of the newest evaluation */
+};
+
+/* "section.key=value", ended by NULL; they must be right. On top of the session's own, and a later one wins. */
+void session_open(struct session *session, const char *const *settings);
+void session_set(struct session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void session_close(struct session *session);
+
+/* Runs it to its end; run_open's or the run's result. The run stays to be looked at. */
+int session_run(struct session *session);
+
+/* The same, and it must succeed. */
+void session_train(struct session *session);
+
+/* The bytes of the final weights, owned by the session; how many floats. */
+const float *session_weights(const struct session *session);
+size_t session_floats(const struct session *session);
+
+/* A copy of the final weights of a run with those settings; free(). */
+float *session_trained(const char *const *settings);
+
+/* The settings of `first`, then those of `second`. */
+enum { SETTINGS_MOST = 40 };
+struct settings { const char *rows[SETTINGS_MOST + 1]; };
+struct settings settings_join(const char *const *first, const char *const *second);
+
+#endif

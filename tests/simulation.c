@@ -1,0 +1,278 @@
+/* See simulation.h. Section numbers are those of the description of the algorithms (docs/algorithms.md). */
+#include "tests/simulation.h"
+
+#include "data/order.h"
+#include "tests/tests.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { K_MOST = 16 };
+
+struct simulation {
+    const struct config *config;
+    const struct session *session;
+    struct device *device;
+    struct plan *plan;
+    struct schedule schedule;
+    int k;
+    size_t n;
+    float *decay;  /* weight decay by element */
+    uint8_t *pixels;
+    int32_t *labels;
+    int64_t *index;
+    float *w, *v;
+    float *mean_square; /* DC-ASGD's */
+};
+
+static void *room(size_t n, size_t bytes)
+{
+    void *block = aligned_alloc(64, (n * bytes + 63) / 64 * 64);
+    assert_non_null(block);
+    return memset(block, 0, n * bytes);
+}
+
+static float *vector(const struct simulation *s) { return room(s->n, sizeof(float)); }
+static void copy(const struct simulation *s, float *to, const float *from) { memcpy(to, from, s->n * sizeof *to); }
+
+/* ---- section 2: batch j of the run, and the gradient on it ---- */
+
+static void load_batch(struct simulation *s, int64_t j)
+{
+    const struct config *config = s->config;
+    const struct dataset *data = &s->session->train;
+    size_t image = (size_t)data->channels * (size_t)data->height * (size_t)data->width, bytes;
+    int64_t batch = config->data.batch, per_epoch = data->n / (s->k * batch) * s->k /* batches */, place = j % per_epoch;
+    struct error error = { 0 };
+    if (config->data.same_for_all)
+        place -= place % s->k;
+    for (int64_t i = 0; i < batch; i++) {
+        int64_t position = place * batch + i;
+        s->index[i] = config->data.shuffle ? order_at((uint64_t)config->train.seed, j / per_epoch, data->n, position) : position;
+        assert_int_equal(data->format->read(data, s->index[i], s->pixels + (size_t)i * image, &bytes, &s->labels[i], &error), 0);
+    }
+}
+
+static void gradient(struct simulation *s, const float *weights, int64_t j, float *g)
+{
+    struct error error = { 0 };
+    load_batch(s, j);
+    const struct step step = {
+        .weights = weights, .gradient = g, .repack = true, .pixels = s->pixels, .labels = s->labels, .index = s->index, .n = (int)s->config->data.batch,
+        .seed = (uint64_t)s->config->train.seed,
+    };
+    assert_int_equal(plan_forward(s->plan, &step, NULL, &error), 0);
+    assert_int_equal(plan_backward(s->plan, &step, NULL, &error), 0);
+}
+
+/* ---- sections 3 and 5: the global update by d = scale * (g + decay * W) ---- */
+
+static void update(struct simulation *s, const float *g, float scale, float rate, float momentum)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        float d = scale * (g[i] + s->decay[i] * s->w[i]);
+        s->v[i] = momentum * s->v[i] + d;
+        s->w[i] = s->w[i] - rate * (s->config->optimizer.nesterov ? d + momentum * s->v[i] : s->v[i]);
+    }
+}
+
+static void update_mean(struct simulation *s, float *const *gradients, int64_t t)
+{
+    float *mean = vector(s), part = 1.0f / (float)s->k;
+    for (size_t i = 0; i < s->n; i++) {
+        float sum = gradients[0][i];
+        for (int k = 1; k < s->k; k++)
+            sum += gradients[k][i];
+        mean[i] = sum * part;
+    }
+    update(s, mean, 1, schedule_rate(&s->schedule, t), (float)s->config->optimizer.momentum);
+    free(mean);
+}
+
+/* g += lambda g g (now - backup), or lambda / sqrt(MS + 1e-7). lambda 0 leaves g alone. */
+static void compensate(const struct simulation *s, float *g, const float *now, const float *backup, float *mean_square, float lambda, float decay)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        float strength = lambda;
+        if (mean_square) {
+            mean_square[i] = decay * mean_square[i] + (1 - decay) * (g[i] * g[i]);
+            strength = lambda / sqrtf(mean_square[i] + 1e-7f);
+        }
+        if (lambda != 0)
+            g[i] = g[i] + strength * g[i] * g[i] * (now[i] - backup[i]);
+    }
+}
+
+/* ---- section 4 ---- */
+
+static void ssgd(struct simulation *s, int64_t iterations)
+{
+    float *g[K_MOST];
+    for (int k = 0; k < s->k; k++)
+        g[k] = vector(s);
+    for (int64_t t = 0; t < iterations; t++) {
+        for (int k = 0; k < s->k; k++)
+            gradient(s, s->w, t * s->k + k, g[k]);
+        update_mean(s, g, t);
+    }
+    for (int k = 0; k < s->k; k++)
+        free(g[k]);
+}
+
+/* ---- section 5, served in turn ---- */
+
+static void asgd(struct simulation *s, int64_t iterations)
+{
+    const struct config *config = s->config;
+    bool compensates = config->train.algorithm == ALGORITHM_DCASGD;
+    float *sent[K_MOST], *g = vector(s), *mean_square = config->async.adaptive ? vector(s) : NULL;
+    float scale = config->async.scale < 0 ? 1.0f / (float)s->k : (float)config->async.scale;
+    float momentum = (float)(config->async.server_momentum < 0 ? config->optimizer.momentum : config->async.server_momentum);
+    float lambda = config->async.lambda >= 0 ? (float)config->async.lambda : config->async.adaptive ? 2.0f : 0.04f;
+    for (int k = 0; k < s->k; k++)
+        copy(s, sent[k] = vector(s), s->w);
+    for (int64_t j = 0; j < iterations * s->k; j++) {
+        int k = (int)(j % s->k);
+        gradient(s, sent[k], j, g);
+        if (compensates)
+            compensate(s, g, s->w, sent[k], mean_square, lambda, (float)config->async.ms_decay);
+        update(s, g, scale, schedule_rate(&s->schedule, j / s->k), momentum);
+        copy(s, sent[k], s->w);
+    }
+    for (int k = 0; k < s->k; k++)
+        free(sent[k]);
+    free(g);
+    free(mean_square);
+}
+
+/* ---- section 6 ---- */
+
+struct delayed {
+    float *l, *g, *m, *mean_square; /* of one worker */
+    float *next;                    /* L_{t+1} */
+};
+
+/* next = one step of the global optimizer's own rule from (W_t, V_t) with this worker's g_t. */
+static void predict(const struct simulation *s, const struct delayed *worker, float rate)
+{
+    float mu = (float)s->config->optimizer.momentum;
+    bool nesterov = s->config->optimizer.nesterov;
+    float of_v = nesterov ? mu * mu : mu, c = nesterov ? rate * (1 + mu) : rate;
+    for (size_t i = 0; i < s->n; i++) {
+        float of_w = nesterov ? (1 + mu) * s->decay[i] : s->decay[i];
+        float p = s->w[i] - rate * (of_v * s->v[i] + of_w * s->w[i]);
+        worker->next[i] = p - c * worker->g[i];
+    }
+}
+
+static void local_update(const struct simulation *s, const struct delayed *worker, const float *before, int64_t t)
+{
+    const struct config *config = s->config;
+    int rule = config->odsgd.local_update;
+    float *g = vector(s), momentum = (float)config->odsgd.momentum_local;
+    double base = config->odsgd.lr_local < 0 ? config->optimizer.lr : config->odsgd.lr_local;
+    float rate = (float)(base * schedule_factor(&s->schedule, t));
+    float lambda = config->odsgd.lambda >= 0 ? (float)config->odsgd.lambda : rule == LOCAL_ADC ? 2.0f : 0.04f;
+    copy(s, g, worker->g);
+    if (rule == LOCAL_DC || rule == LOCAL_ADC)
+        compensate(s, g, s->w, config->odsgd.dc_backup == BACKUP_BASE ? before : worker->l, rule == LOCAL_ADC ? worker->mean_square : NULL, lambda, (float)config->odsgd.ms_decay);
+    for (size_t i = 0; i < s->n; i++) {
+        worker->m[i] = momentum * worker->m[i] - rate * (g[i] + s->decay[i] * s->w[i]);
+        worker->next[i] = s->w[i] + worker->m[i];
+    }
+    free(g);
+}
+
+/* From (W_t, V_t) and W_{t-1}. */
+static void choose_next(const struct simulation *s, const struct delayed *worker, const float *before, int64_t t)
+{
+    int rule = s->config->odsgd.local_update;
+    if (rule == LOCAL_NONE)
+        copy(s, worker->next, s->w);
+    else if (rule == LOCAL_PREDICT)
+        predict(s, worker, schedule_rate(&s->schedule, t));
+    else
+        local_update(s, worker, before, t);
+}
+
+static void odsgd(struct simulation *s, int64_t iterations, void (*look)(const struct simulated_step *step))
+{
+    struct delayed workers[K_MOST];
+    float *gradients[K_MOST], *next[K_MOST], *w = vector(s), *v = vector(s), *before = vector(s);
+    copy(s, before, s->w);
+    for (int k = 0; k < s->k; k++) {
+        workers[k] = (struct delayed){ vector(s), gradients[k] = vector(s), vector(s), vector(s), next[k] = vector(s) };
+        copy(s, workers[k].l, s->w);
+    }
+    for (int64_t t = 0; t < iterations; t++) {
+        for (int k = 0; k < s->k; k++)
+            gradient(s, workers[k].l, t * s->k + k, workers[k].g);
+        copy(s, w, s->w);
+        copy(s, v, s->v);
+        for (int k = 0; k < s->k && t >= s->config->odsgd.warmup; k++)
+            choose_next(s, &workers[k], before, t);
+        update_mean(s, gradients, t);
+        for (int k = 0; k < s->k; k++)
+            copy(s, workers[k].l, t >= s->config->odsgd.warmup ? workers[k].next : s->w);
+        if (look)
+            look(&(struct simulated_step){ t, s->k, s->n, schedule_rate(&s->schedule, t), s->decay, w, v, s->w,
+                                           (const float *const *)gradients, (const float *const *)next });
+        copy(s, before, w);
+    }
+    for (int k = 0; k < s->k; k++) {
+        float *const blocks[] = { workers[k].l, workers[k].g, workers[k].m, workers[k].mean_square, workers[k].next };
+        for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+            free(blocks[i]);
+    }
+    free(w);
+    free(v);
+    free(before);
+}
+
+static void prepare(struct simulation *s)
+{
+    const struct session *session = s->session;
+    const struct config *config = s->config;
+    const struct dataset *data = &session->train;
+    size_t batch = (size_t)config->data.batch;
+    struct error error = { 0 };
+    int64_t per_epoch = data->n / (s->k * config->data.batch); /* iterations */
+    int64_t length = config->train.iterations ? config->train.iterations : config->train.epochs * per_epoch;
+    assert_true(s->k <= K_MOST);
+    assert_int_equal(session->backend->device_open(&s->device, -1, &error), 0);
+    assert_int_equal(plan_make(&s->plan, session->backend, s->device, &session->graph, (int)batch, true, &error), 0);
+    s->schedule = (struct schedule){ config, length, per_epoch };
+    s->pixels = room(batch * (size_t)data->channels * (size_t)data->height * (size_t)data->width, 1);
+    s->labels = room(batch, sizeof *s->labels);
+    s->index = room(batch, sizeof *s->index);
+    s->w = vector(s);
+    s->v = vector(s);
+    s->decay = vector(s);
+    graph_init_weights(&session->graph, (uint64_t)config->train.seed, s->w);
+    for (int i = 0; i < session->graph.params.n; i++) {
+        const struct param *row = &session->graph.params.rows[i];
+        for (size_t j = 0; j < row->count; j++)
+            s->decay[row->offset + j] = row->decay || config->optimizer.decay_all ? (float)config->optimizer.weight_decay : 0;
+    }
+}
+
+float *simulate(const struct session *session, int64_t iterations, void (*look)(const struct simulated_step *step))
+{
+    struct simulation s = { .config = &session->config, .session = session, .k = (int)session->config.workers.count, .n = session->graph.params.total };
+    prepare(&s);
+    if (s.config->train.algorithm == ALGORITHM_SSGD)
+        ssgd(&s, iterations);
+    else if (s.config->train.algorithm == ALGORITHM_ODSGD)
+        odsgd(&s, iterations, look);
+    else
+        asgd(&s, iterations);
+    plan_free(s.plan);
+    session->backend->device_close(s.device);
+    free(s.pixels);
+    free(s.labels);
+    free(s.index);
+    free(s.v);
+    free(s.decay);
+    return s.w;
+}
