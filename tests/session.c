@@ -99,10 +99,7 @@ static void follow(struct session *session)
             return;
         if (report.kind == REPORT_STEP && report.iteration == session->ask_stop_at)
             run_ask_stop(run);
-        if (report.kind == REPORT_EVALUATION) {
-            session->evaluations++;
-            session->last_loss = bits_double(report.value);
-        }
+        session->evaluations += report.kind == REPORT_EVALUATION;
     }
 }
 
@@ -112,12 +109,17 @@ int session_run(struct session *session)
         .config = &session->config, .backend = session->backend, .graph = &session->graph, .train = &session->train, .test = &session->test,
         .k = (int)session->config.workers.count,
     };
-    if (run_open(&session->run, &request, &session->error) || run_start(session->run, &session->error))
+    if (run_open(&session->run, &request, &session->error))
+        return -1;
+    int64_t allocations = door_calls(DOOR_ALLOCATE);
+    if (run_start(session->run, &session->error))
         return -1;
     if (session->ask_stop_at == 0)
         run_ask_stop(session->run);
     follow(session);
-    return run_join(session->run, &session->error);
+    int result = run_join(session->run, &session->error);
+    session->allocations = door_calls(DOOR_ALLOCATE) - allocations;
+    return result;
 }
 
 void session_train(struct session *session)

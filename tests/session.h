@@ -14,7 +14,7 @@ struct session {
     struct error error;       /* of run_open, run_start or run_join */
     int64_t ask_stop_at;      /* reported step to ask for a stop at; 0: right after the start; negative (as opened): never */
     int evaluations;          /* reported so far */
-    double last_loss;         /* of the newest evaluation */
+    int64_t allocations;      /* between run_start and run_join */
 };
 
 /* "section.key=value", ended by NULL; they must be right. On top of the session's own, and a later one wins. */

@@ -27,6 +27,7 @@
     X(order) \
     X(synthetic) \
     X(algorithms) \
+    X(identities) \
     X(ops) \
     X(gradients) \
     X(flat) \

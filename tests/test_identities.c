@@ -1,0 +1,214 @@
+/* What must be the same bits, or nearly: the identities of OD-SGD and its relatives, and everything that is promised to change no result. */
+#include "base/door.h"
+#include "tests/session.h"
+#include "tests/simulation.h"
+#include "tests/tests.h"
+#include "trainer/server.h"
+#include "trainer/worker.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LIST(...) (const char *const[]){ __VA_ARGS__, NULL }
+#define ODSGD "train.algorithm=odsgd"
+
+static size_t floats(const char *const *settings)
+{
+    struct session session;
+    session_open(&session, settings);
+    size_t n = session_floats(&session);
+    session_close(&session);
+    return n;
+}
+
+static bool same(const char *const *first, const char *const *second)
+{
+    size_t n = floats(first);
+    assert_int_equal(floats(second), n);
+    float *a = session_trained(first), *b = session_trained(second);
+    bool equal = memcmp(a, b, n * sizeof *a) == 0;
+    free(a);
+    free(b);
+    return equal;
+}
+
+/* The simulation of SSGD with one worker is three lines of plain SGD. */
+static void one_worker_is_plain_sgd(void **state)
+{
+    (void)state;
+    struct session session;
+    session_open(&session, LIST("workers.count=1"));
+    float *plain = simulate(&session, session.config.train.iterations, NULL);
+    size_t bytes = session_floats(&session) * sizeof *plain;
+    session_close(&session);
+    const char *const algorithms[] = { "train.algorithm=ssgd", "train.algorithm=asgd" };
+    for (int i = 0; i < 2; i++) {
+        float *trained = session_trained(LIST("workers.count=1", algorithms[i], "async.scale=1"));
+        assert_memory_equal(trained, plain, bytes);
+        free(trained);
+    }
+    free(plain);
+}
+
+static void a_warmup_as_long_as_the_run_is_ssgd(void **state)
+{
+    (void)state;
+    assert_true(same(LIST("workers.count=3"), LIST("workers.count=3", ODSGD, "odsgd.warmup=50")));
+    assert_true(same(LIST("workers.count=3"), LIST("workers.count=3", ODSGD, "odsgd.warmup=1000", "odsgd.local_update=dc")));
+    /* with n = 49 the delay begins after the last gradient; with 48 it is felt */
+    assert_true(same(LIST("workers.count=3"), LIST("workers.count=3", ODSGD, "odsgd.warmup=49")));
+    assert_false(same(LIST("workers.count=3"), LIST("workers.count=3", ODSGD, "odsgd.warmup=48")));
+}
+
+static void no_compensation_is_the_plain_local_update(void **state)
+{
+    (void)state;
+    const char *const warmups[] = { "odsgd.warmup=0", "odsgd.warmup=1", "odsgd.warmup=5" };
+    const char *const rules[] = { "odsgd.local_update=dc", "odsgd.local_update=adc" };
+    for (int i = 0; i < 6; i++)
+        assert_true(same(LIST(ODSGD, warmups[i % 3], "workers.count=3", "odsgd.local_update=sgd"), LIST(ODSGD, warmups[i % 3], "workers.count=3", rules[i / 3], "odsgd.lambda=0")));
+    assert_false(same(LIST(ODSGD, "odsgd.warmup=0", "odsgd.local_update=sgd"), LIST(ODSGD, "odsgd.warmup=0", "odsgd.local_update=dc")));
+}
+
+static void assert_predicted(const struct simulated_step *step)
+{
+    for (size_t i = 0; i < step->n; i++)
+        for (int k = 0; k < step->k; k++) {
+            double w = fabs(step->w[i]), v = fabs(step->v[i]), g = fabs(step->gradients[k][i]), error = fabs((double)step->locals[k][i] - step->w_next[i]);
+            double bound = 8 * 0x1p-24 * (w + step->rate * (v + 2 * g + step->decay[i] * w));
+            if (step->t > 0 && error > bound)
+                fail_msg("iteration %d, worker %d, element %zu: %g beside %g: off by %g, want at most %g", (int)step->t, k, i, step->locals[k][i], step->w_next[i], error, bound);
+        }
+}
+
+/* The bits of the simulation are those of the run, so what holds in it holds there. */
+static void predict_foresees_the_update(void **state)
+{
+    (void)state;
+    const char *const crowds[][2] = { { "workers.count=1", "data.same_for_all=false" }, { "workers.count=4", "data.same_for_all=true" } };
+    const char *const nesterov[] = { "optimizer.nesterov=false", "optimizer.nesterov=true" };
+    for (int i = 0; i < 4; i++) {
+        struct session session;
+        session_open(&session, LIST(ODSGD, "odsgd.warmup=0", "odsgd.local_update=predict", crowds[i / 2][0], crowds[i / 2][1], nesterov[i % 2]));
+        session_train(&session);
+        float *simulated = simulate(&session, session.run->iterations, assert_predicted);
+        assert_memory_equal(simulated, session_weights(&session), session_floats(&session) * sizeof *simulated);
+        free(simulated);
+        session_close(&session);
+    }
+}
+
+static void buckets_change_nothing(void **state)
+{
+    (void)state;
+    const char *const rules[] = { "odsgd.local_update=predict", "odsgd.local_update=adc" };
+    for (int i = 0; i < 2; i++) {
+        const char *const common[] = { ODSGD, "odsgd.warmup=1", "net.name=mlp", "train.iterations=12", rules[i], "odsgd.momentum_local=0.5", NULL };
+        struct settings one = settings_join(common, LIST("train.bucket_kib=1024")), forty = settings_join(common, LIST("train.bucket_kib=10"));
+        struct session session;
+        session_open(&session, forty.rows);
+        session_train(&session);
+        assert_int_equal(session.run->buckets.n, 40);
+        session_close(&session);
+        assert_true(same(one.rows, forty.rows));
+    }
+}
+
+static void loader_threads_change_nothing(void **state)
+{
+    (void)state;
+    assert_true(same(LIST("workers.count=3", "data.loader_threads=1"), LIST("workers.count=3", "data.loader_threads=4", "data.prefetch=17")));
+    assert_false(same(LIST("workers.count=3", "data.shuffle=false"), LIST("workers.count=3")));
+}
+
+static void in_turn_repeats(void **state)
+{
+    (void)state;
+    const char *const algorithms[] = { "train.algorithm=asgd", "train.algorithm=dcasgd" };
+    for (int i = 0; i < 2; i++)
+        assert_true(same(LIST(algorithms[i], "workers.count=4", "workers.jitter=2"), LIST(algorithms[i], "workers.count=4", "workers.slowdown=2,1,1,1", "train.bucket_kib=4")));
+}
+
+static void assert_unchanged_by_evaluation(const char *algorithm, const char *rule)
+{
+    struct session session;
+    const char *const common[] = { algorithm, rule, "odsgd.warmup=2", "workers.count=3", "workers.jitter=1", NULL };
+    static const struct { const char *every; int evaluations; } times[] = { { "train.evaluate_every=0", 1 }, { "train.evaluate_every=0.1", 20 }, { "train.evaluate_every=1", 2 } };
+    float *never = session_trained(common);
+    for (int i = 0; i < 3; i++) {
+        struct settings settings = settings_join(common, LIST(times[i].every));
+        session_open(&session, settings.rows);
+        session_train(&session);
+        assert_int_equal(session.evaluations, times[i].evaluations);
+        assert_memory_equal(session_weights(&session), never, session_floats(&session) * sizeof *never);
+        /* the newest evaluation saw the final weights */
+        assert_memory_equal(session.run->evaluation.weights, never, session_floats(&session) * sizeof *never);
+        session_close(&session);
+    }
+    free(never);
+}
+
+static void evaluation_changes_nothing(void **state)
+{
+    (void)state;
+    assert_unchanged_by_evaluation("train.algorithm=ssgd", "odsgd.local_update=none");
+    assert_unchanged_by_evaluation("train.algorithm=asgd", "odsgd.local_update=none");
+    assert_unchanged_by_evaluation("train.algorithm=dcasgd", "odsgd.local_update=none");
+    assert_unchanged_by_evaluation(ODSGD, "odsgd.local_update=predict");
+    assert_unchanged_by_evaluation(ODSGD, "odsgd.local_update=dc");
+}
+
+/* Training sends so many bytes in each direction: every push, and every reply. */
+static void assert_unchanged_by_link(const char *algorithm, const char *rule)
+{
+    const char *const common[] = { algorithm, rule, "odsgd.warmup=2", "workers.count=2", "train.iterations=20", NULL };
+    float *unlinked = session_trained(common);
+    const char *const duplexes[] = { "link.duplex=full", "link.duplex=half" };
+    for (int i = 0; i < 2; i++) {
+        struct session session;
+        struct settings settings = settings_join(common, LIST("link.bandwidth_gbps=1", "link.latency_us=100", duplexes[i]));
+        session_open(&session, settings.rows);
+        session_train(&session);
+        assert_memory_equal(session_weights(&session), unlinked, session_floats(&session) * sizeof *unlinked);
+        int64_t bytes = 20 * 2 * (int64_t)session_floats(&session) * 4, expected = bytes * 8 * (1 + i); /* 1 Gbit/s: 8 ns a byte */
+        int64_t extra = link_occupied_ns(&session.run->server->link) - expected;
+        /* at the start and at the end of the warm-up W and P of one version both travel */
+        int64_t twice = strcmp(rule, "odsgd.local_update=predict") == 0 ? 2 * (int64_t)session_floats(&session) * 4 * 8 : 0;
+        assert_int_equal(extra, twice);
+        session_close(&session);
+    }
+    free(unlinked);
+}
+
+static void a_link_changes_nothing(void **state)
+{
+    (void)state;
+    assert_unchanged_by_link("train.algorithm=ssgd", "odsgd.local_update=none");
+    assert_unchanged_by_link(ODSGD, "odsgd.local_update=none");
+    assert_unchanged_by_link(ODSGD, "odsgd.local_update=predict");
+    assert_unchanged_by_link("train.algorithm=asgd", "odsgd.local_update=none");
+}
+
+static void steps_allocate_nothing(void **state)
+{
+    (void)state;
+    const char *const algorithms[] = { "train.algorithm=ssgd", "train.algorithm=dcasgd", ODSGD };
+    for (int i = 0; i < 3; i++) {
+        struct session session;
+        session_open(&session, LIST(algorithms[i], "odsgd.warmup=1", "odsgd.local_update=adc", "train.evaluate_every=0.2", "link.bandwidth_gbps=10"));
+        session_train(&session);
+        assert_int_equal(session.allocations, 0);
+        session_close(&session);
+    }
+}
+
+int test_identities(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_worker_is_plain_sgd), cmocka_unit_test(a_warmup_as_long_as_the_run_is_ssgd), cmocka_unit_test(no_compensation_is_the_plain_local_update),
+        cmocka_unit_test(predict_foresees_the_update), cmocka_unit_test(buckets_change_nothing), cmocka_unit_test(loader_threads_change_nothing),
+        cmocka_unit_test(in_turn_repeats), cmocka_unit_test(evaluation_changes_nothing), cmocka_unit_test(a_link_changes_nothing), cmocka_unit_test(steps_allocate_nothing),
+    };
+    return cmocka_run_group_tests_name("identities", tests, NULL, NULL);
+}
