@@ -31,7 +31,8 @@
     X(ops) \
     X(gradients) \
     X(flat) \
-    X(nets)
+    X(nets) \
+    X(plan)
 
 #define X(name) int test_##name(void);
 TEST_SUBJECTS(X)
