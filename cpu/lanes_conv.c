@@ -8,7 +8,7 @@
 size_t conv_masks(const struct conv *conv)
 {
     size_t values = shape_count(conv->out->shape);
-    return conv->pooled ? 4 * values : conv->args.relu ? values : 0;
+    return conv->pooled ? POOLED_MASKS * values : conv->args.relu ? values : 0;
 }
 
 struct shape lanes_conv_map(struct shape in, const struct conv_args *args)
@@ -42,7 +42,7 @@ int conv_forward(struct op *op, const struct step *step, struct error *error)
                 .filters = out.c, .n = out.w,
                 .out = to + (size_t)y * (size_t)out.w * LANES, .out_channel = (ptrdiff_t)out.h * out.w, .out_step = 1,
                 .bias = conv->bias ? step->weights + conv->bias->offset : NULL, .relu = args->relu,
-                .masks = masks ? masks + (size_t)y * (size_t)out.w * (conv->pooled ? 4 : 1) : NULL,
+                .masks = masks ? masks + (size_t)y * (size_t)out.w * (conv->pooled ? POOLED_MASKS : 1) : NULL,
             };
             if (conv->pooled)
                 strip_pooled(&strip);

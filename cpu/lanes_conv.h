@@ -15,7 +15,7 @@ struct conv {
     const struct param *weight, *bias; /* bias: NULL where there is none */
 };
 
-/* 16-bit masks of one group: one a value with relu, four a pooled value; 0 when none are needed. */
+/* 16-bit masks of one group: one a value with relu, POOLED_MASKS a pooled value; 0 when none are needed. */
 size_t conv_masks(const struct conv *conv);
 
 /* The shape of what the convolution itself makes. */

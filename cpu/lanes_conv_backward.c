@@ -15,13 +15,14 @@ static void spread_pooled(const struct conv *conv, const float *dout, const uint
         v16 sum = v16_zero();
         for (int y = 0; y < out.h; y++) {
             float *row = dmap + ((size_t)c * (size_t)map.h + (size_t)y * 2) * (size_t)map.w * LANES, *below = row + map.w * LANES;
-            for (int x = 0; x < out.w; x++, dout += LANES, masks += 4, row += 2 * LANES, below += 2 * LANES) {
-                v16 d = v16_load(dout);
-                v16_store(row, v16_keep(masks[0], d));
-                v16_store(row + LANES, v16_keep(masks[1], d));
-                v16_store(below, v16_keep(masks[2], d));
-                v16_store(below + LANES, v16_keep(masks[3], d));
-                sum += v16_keep(masks[0] | masks[1] | masks[2] | masks[3], d);
+            for (int x = 0; x < out.w; x++, dout += LANES, masks += POOLED_MASKS, row += 2 * LANES, below += 2 * LANES) {
+                const uint16_t right = masks[POOLED_RIGHT], lower = masks[POOLED_LOWER];
+                v16 d = v16_keep(masks[POOLED_LIVE], v16_load(dout));
+                v16_store(row, v16_keep((uint16_t)~(lower | right), d));
+                v16_store(row + LANES, v16_keep((uint16_t)(~lower & right), d));
+                v16_store(below, v16_keep((uint16_t)(lower & ~right), d));
+                v16_store(below + LANES, v16_keep(lower & right, d));
+                sum += d;
             }
         }
         bias_sum[c] += sum;
@@ -40,6 +41,15 @@ static void spread_relu(const struct conv *conv, const float *dout, const uint16
         }
         bias_sum[c] += sum;
     }
+}
+
+/* The bias alone: where nobody wants the map's gradient. */
+static void sum_pooled(const struct conv *conv, const float *dout, const uint16_t *masks, v16 *bias_sum)
+{
+    const int places = conv->out->shape.h * conv->out->shape.w;
+    for (int c = 0; c < conv->map.c; c++)
+        for (int i = 0; i < places; i++, dout += LANES, masks += POOLED_MASKS)
+            bias_sum[c] += v16_keep(masks[POOLED_LIVE], v16_load(dout));
 }
 
 static void sum_places(const struct conv *conv, const float *dout, v16 *bias_sum)
@@ -79,36 +89,47 @@ static void input_gradient_row(const struct conv *conv, const float *weights, co
     }
 }
 
+/* Filters' gradients can be had from the pooled gradient. */
+static bool merges(const struct conv *conv) { return conv->pooled && conv->args.stride == 1 && conv->args.pad == 0; }
+
+/* The gradient of the map, where it lies or made in scratch; and the biases'. */
+static const float *map_gradient(const struct conv *conv, const float *dout, const uint16_t *masks, float *scratch, v16 *bias_sum)
+{
+    if (merges(conv) && !conv->want_gradient)
+        sum_pooled(conv, dout, masks, bias_sum);
+    else if (conv->pooled)
+        spread_pooled(conv, dout, masks, scratch, bias_sum);
+    else if (conv->args.relu)
+        spread_relu(conv, dout, masks, scratch, bias_sum);
+    else if (conv->bias)
+        sum_places(conv, dout, bias_sum);
+    return conv->pooled || conv->args.relu ? scratch : dout;
+}
+
 int conv_backward(struct op *op, const struct step *step, struct error *error)
 {
     (void)error;
     const struct conv *conv = (const struct conv *)op;
     const struct shape in = conv->in->shape, out = conv->out->shape;
-    const float *weights = step->weights + conv->weight->offset;
-    float *scratch_map = op->scratch;
-    v16 *bias_sum = (v16 *)(scratch_map + lanes_count(conv->map));
+    const bool merge = merges(conv);
+    v16 *bias_sum = (v16 *)((float *)op->scratch + lanes_count(conv->map));
     memset(bias_sum, 0, (size_t)conv->map.c * sizeof *bias_sum);
     for (int group = 0; group < lanes_groups(conv->batch); group++) {
-        const float *dout = (const float *)conv->out->gradient + (size_t)group * lanes_count(out), *dmap = scratch_map;
+        const float *dout = (const float *)conv->out->gradient + (size_t)group * lanes_count(out);
         const uint16_t *masks = conv_masks(conv) ? (const uint16_t *)op->saved + (size_t)group * conv_masks(conv) : NULL;
-        if (conv->pooled)
-            spread_pooled(conv, dout, masks, scratch_map, bias_sum);
-        else if (conv->args.relu)
-            spread_relu(conv, dout, masks, scratch_map, bias_sum);
-        else {
-            dmap = dout;
-            if (conv->bias)
-                sum_places(conv, dout, bias_sum);
-        }
+        const float *dmap = map_gradient(conv, dout, masks, op->scratch, bias_sum);
         const struct filters_pass pass = {
-            .in = (const float *)conv->in->data + (size_t)group * lanes_count(in), .dout = dmap,
-            .in_shape = in, .out_shape = conv->map,
+            .in = (const float *)conv->in->data + (size_t)group * lanes_count(in), .in_shape = in,
+            .dout = merge ? dout : dmap, .out_shape = merge ? out : conv->map, .masks = masks,
             .size = conv->args.size, .stride = conv->args.stride, .pad = conv->args.pad,
             .gradient = step->gradient + conv->weight->offset, .add = group > 0,
         };
-        filters_gradient(&pass);
+        if (merge)
+            filters_gradient_pooled(&pass);
+        else
+            filters_gradient(&pass);
         for (int y = 0; conv->want_gradient && y < in.h; y++)
-            input_gradient_row(conv, weights, dmap, (float *)conv->in->gradient + (size_t)group * lanes_count(in), y);
+            input_gradient_row(conv, step->weights + conv->weight->offset, dmap, (float *)conv->in->gradient + (size_t)group * lanes_count(in), y);
     }
     for (int c = 0; conv->bias && c < conv->map.c; c++)
         step->gradient[conv->bias->offset + (size_t)c] = v16_sum(bias_sum[c]);

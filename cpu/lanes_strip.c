@@ -121,15 +121,14 @@ void strip_plain(const struct strip *s)
 /* Where `new` replaces `old` as a maximum; a NaN always does. */
 VECTOR_INLINE uint16_t wins(v16 new, v16 old) { return v16_greater(new, old) | v16_is_nan(new); }
 
-VECTOR_INLINE v16 maximum_of_four(const v16 *a, uint16_t masks[4])
+VECTOR_INLINE v16 maximum_of_four(const v16 *a, uint16_t masks[POOLED_MASKS])
 {
     uint16_t right0 = wins(a[1], a[0]), right1 = wins(a[3], a[2]);
     v16 row0 = v16_select(right0, a[1], a[0]), row1 = v16_select(right1, a[3], a[2]);
     uint16_t lower = wins(row1, row0);
-    masks[0] = (uint16_t)(~lower & ~right0);
-    masks[1] = (uint16_t)(~lower & right0);
-    masks[2] = (uint16_t)(lower & ~right1);
-    masks[3] = (uint16_t)(lower & right1);
+    masks[POOLED_RIGHT] = (uint16_t)((lower & right1) | (~lower & right0));
+    masks[POOLED_LOWER] = lower;
+    masks[POOLED_LIVE] = 0xffff;
     return v16_select(lower, row1, row0);
 }
 
@@ -144,15 +143,14 @@ VECTOR_INLINE void pooled_tile(const struct strip *s, int filter, int x, int fil
         tile(s, w, 2 * x, acc, filters, 2, 2, true);
 #pragma GCC unroll 6
     for (int f = 0; f < filters; f++) {
-        uint16_t masks[4], live = 0xffff;
+        uint16_t masks[POOLED_MASKS];
         ptrdiff_t at = (filter + f) * s->out_channel + x * s->out_step;
         v16 a = maximum_of_four(acc + f * 4, masks);
         if (s->relu)
-            a = v16_relu(a, &live);
+            a = v16_relu(a, &masks[POOLED_LIVE]);
         v16_store(s->out + at * LANES, a);
         if (s->masks)
-            for (int p = 0; p < 4; p++)
-                s->masks[4 * at + p] = masks[p] & live;
+            memcpy(s->masks + POOLED_MASKS * at, masks, sizeof masks);
     }
 }
 

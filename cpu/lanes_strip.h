@@ -31,8 +31,13 @@ struct strip {
 /* One row. With relu, masks[filter*out_channel + column] has a bit for every lane that is positive. */
 void strip_plain(const struct strip *strip);
 
-/* Two rows of the convolution, in_step * in_row apart, and the maximum of every 2 x 2 of them: n columns are pooled ones. masks[4 *
- * (filter*out_channel + column) + p] has the lanes whose maximum (positive, with relu) came from place p; the first of equals wins. */
+/* What a 2 x 2 maximum keeps of every value, one bit a lane. */
+enum { POOLED_RIGHT, POOLED_LOWER, /* which of the four places won; the first of equals */
+       POOLED_LIVE,                /* a gradient passes: everywhere, or with relu where the maximum is positive */
+       POOLED_MASKS };
+
+/* Two rows of the convolution, in_step * in_row apart, and the maximum of every 2 x 2 of them: n columns are pooled ones. The masks of a value
+ * begin at POOLED_MASKS * (filter*out_channel + column). */
 void strip_pooled(const struct strip *strip);
 
 /* Part i of n things in `parts` nearly equal parts begins here. */
