@@ -194,15 +194,15 @@ static void print_start(const struct session *session)
     fflush(stdout);
 }
 
-/* Reports until the server has ended. A failing write stops the run like a failing thread. */
-static int follow(struct session *session, struct error *error)
+/* Reports until the server has ended. When metrics cannot be written the run stops as on a signal: its weights may still be saved. */
+static void follow(struct session *session, struct error *error)
 {
     struct run *run = session->run;
     struct transport *transport = &run->transport;
     struct message report;
     bool asked = false;
     for (;;) {
-        if (signals_caught() && !asked) {
+        if (!asked && (signals_caught() || error->code)) {
             asked = true;
             run_ask_stop(run);
         }
@@ -211,11 +211,9 @@ static int follow(struct session *session, struct error *error)
             continue;
         }
         if (report.kind == REPORT_FINISHED)
-            return 0;
-        if (report.kind != REPORT_PROGRESS && metrics_take(&session->metrics, &report, error)) {
-            halt_raise(run, error);
-            return -1;
-        }
+            return;
+        if (report.kind != REPORT_PROGRESS && !error->code)
+            metrics_take(&session->metrics, &report, error);
         progress_report(&session->progress, &report, &session->metrics);
     }
 }
@@ -259,16 +257,15 @@ static int train(struct session *session, struct error *error)
     signals_catch();
     if (run_start(run, error))
         return -1;
-    int followed = follow(session, error), joined = run_join(run, error);
-    struct error metrics_error = { 0 };
-    int closed = metrics_close(&session->metrics, &metrics_error);
+    follow(session, error);
+    int joined = run_join(run, error);
+    metrics_close(&session->metrics, error);
     progress_close(&session->progress, &session->metrics);
-    if (followed || joined)
+    if (joined || write_results(session, error))
         return -1;
-    if (write_results(session, error))
-        return -1;
-    if (closed) {
-        *error = metrics_error;
+    if (error->code) { /* of the metrics */
+        size_t used = strlen(error->text);
+        snprintf(error->text + used, sizeof error->text - used, "; the weights are in %s/weights.safetensors", session->folder.path);
         return -1;
     }
     summary_print(stdout, run, &session->metrics);

@@ -1,0 +1,519 @@
+#!/bin/sh
+# The program from outside: everything that can be wrong with what it is given, each with its exit code and its one line on stderr; faults at every system call;
+# signals; and runs that must repeat. A test is a function that prints what is wrong, or "SKIP reason"; silence is a pass.
+cd "$(dirname "$0")/.." || exit 1
+onestep=$(realpath "${ONESTEP:-build/release/onestep}") || exit 1
+folder=$(mktemp -d) || exit 1
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 1
+unset ONESTEP_DATA ONESTEP_FAULT
+export XDG_CACHE_HOME="$folder/cache"
+
+check()
+{
+    details=$("$2" 2>&1)
+    case $details in
+    '') echo "PASS cli: $1" ;;
+    'SKIP '*) echo "SKIP cli: $1 (${details#SKIP })" ;;
+    *) echo "FAIL cli: $1"; echo "$details" | sed 's/^/    /' ;;
+    esac
+}
+
+# run WORDS...: the program's exit code in $code, its output in the files out and err; it must not take long
+run() { timeout -k 5 60 "$onestep" "$@" > out 2> err; code=$?; }
+
+# want CODE TEXT: what the last run must have ended with; TEXT is all of stderr, without the program's name
+want()
+{
+    [ "$code" = "$1" ] || echo "want exit code $1, got $code; stderr: $(cat err)"
+    if [ -n "$2" ]; then printf 'onestep: %s\n' "$2"; fi > wanted
+    cmp -s wanted err || { echo "want on stderr: $(cat wanted)"; echo "got:            $(cat err)"; }
+}
+
+# refuse CODE TEXT WORDS...
+refuse() { refuse_code=$1 refuse_text=$2; shift 2; run "$@"; want "$refuse_code" "$refuse_text"; }
+
+same() { cmp "$1" "$2" 2>&1; }
+
+cat > small.ini << 'END'
+[data]
+dataset = synthetic
+limit = 640
+test_limit = 100
+batch = 32
+[net]
+name = mlp
+[train]
+algorithm = odsgd
+epochs = 2
+[odsgd]
+warmup = 4
+[workers]
+count = 2
+[cpu]
+backend = lanes
+END
+sed -e 's/^limit.*/limit = 8/' -e 's/^test_limit.*/test_limit = 8/' -e 's/^batch.*/batch = 4/' -e 's/^epochs.*/iterations = 2/' -e 's/^warmup.*/warmup = 1/' small.ini > tiny.ini
+
+# ---- words ----
+
+help()
+{
+    for words in --help help 'train --help' 'config --help' 'config --markdown' 'info --help' --version info; do
+        run $words # split
+        want 0 ''
+        [ -s out ] || echo "$words printed nothing"
+    done
+    "$onestep" --version | grep -q '^onestep [0-9]' || echo "--version: $("$onestep" --version)"
+    "$onestep" info | grep -q '^cpu  .* core' || echo "info does not tell the cores"
+}
+
+wrong_words()
+{
+    refuse 2 'want a command; onestep --help lists them'
+    refuse 2 'no command "trian", the nearest is train; onestep --help lists them' trian small.ini
+    refuse 2 'train: want a config file first, got nothing; onestep train --help' train
+    refuse 2 'train: want a config file first, got --set; onestep train --help' train --set train.epochs=1
+    refuse 2 'train: want --set or --output, got "--resume"; onestep train --help' train small.ini --resume
+    refuse 2 'train: --set: want section.key=value after it, got nothing' train small.ini --set
+    refuse 2 'train: --output: want a folder after it, got nothing' train small.ini --output
+    refuse 2 'config: want a config file first, got "--all"; onestep config --help' config --all
+    refuse 2 'config: want --set section.key=value, got "--output"' config small.ini --output x
+    refuse 2 'info: want no argument, got "cpu"' info cpu
+}
+
+wrong_set()
+{
+    refuse 2 '--set: want section.key=value, got "epochs"' train small.ini --set epochs
+    refuse 2 '--set: want section.key=value, got "epochs=3"' train small.ini --set epochs=3
+    refuse 2 '--set: unknown section [trian], the nearest is [train]' train small.ini --set trian.epochs=3
+    refuse 2 '--set: [train] has no key "epoch", the nearest is epochs' train small.ini --set train.epoch=3
+    refuse 2 '--set: [train] epochs: want 0..1000000, got "3x"' train small.ini --set train.epochs=3x
+    refuse 2 '--set: [data] path: want 0 to 159 characters, no blanks at its ends, no " ;", got "a ;b"' train small.ini --set 'data.path=a ;b'
+    long=$(printf '%0160d' 0)
+    refuse 2 "--output: [output] dir: want 0 to 159 characters, no blanks at its ends, no \" ;\", got \"$long\"" train small.ini --output "$long"
+    list=$(printf '1.12345,%.0s' $(seq 40))1
+    refuse 2 "--set: [workers] slowdown: want a list that fits a line of 189 characters, got \"$(echo "$list" | cut -c1-40)...\"" train small.ini --set "workers.slowdown=$list"
+}
+
+# ---- configs ----
+
+# config TEXT: writes the file that the next words name
+config() { printf "$1" > bad.ini; }
+
+unreadable_config()
+{
+    refuse 4 'missing.ini: cannot open: No such file or directory' train missing.ini
+    refuse 4 '.: cannot read: Is a directory' train .
+    refuse 4 '/dev/null: cannot read: Invalid argument' config /dev/null
+    mkfifo pipe
+    refuse 4 'pipe: cannot read: Invalid argument' train pipe
+    dd if=/dev/zero of=large.ini bs=1024 count=1025 2> /dev/null
+    refuse 4 'large.ini: want at most 1048576 bytes, found 1049600' train large.ini
+}
+
+wrong_config()
+{
+    config '[data]\nbacth = 12\n';            refuse 2 'bad.ini:2: [data] has no key "bacth", the nearest is batch' train bad.ini
+    config '[dat]\nbatch = 12\n';             refuse 2 'bad.ini:2: unknown section [dat], the nearest is [data]' train bad.ini
+    config '# x\n\n[data]\n\nbatch = 12o\n';  refuse 2 'bad.ini:5: [data] batch: want 1..65536, got "12o"' train bad.ini
+    config '[data]\r\nbatch = 0\r\n';         refuse 2 'bad.ini:2: [data] batch: want 1..65536, got "0"' train bad.ini
+    config '[data]\nbatch = 65537';           refuse 2 'bad.ini:2: [data] batch: want 1..65536, got "65537"' train bad.ini
+    config '[data]\nbatch =\n';               refuse 2 'bad.ini:2: [data] batch: want 1..65536, got ""' train bad.ini
+    config '[optimizer]\nlr = 1e30\n';        refuse 2 'bad.ini:2: [optimizer] lr: want 0..1e+06, got "1e30"' train bad.ini
+    config '[optimizer]\nlr = nan\n';         refuse 2 'bad.ini:2: [optimizer] lr: want 0..1e+06, got "nan"' train bad.ini
+    config '[data]\nshuffle = yes\n';         refuse 2 'bad.ini:2: [data] shuffle: want true or false, got "yes"' train bad.ini
+    config '[schedule]\nkind = linear\n';     refuse 2 'bad.ini:2: [schedule] kind: want constant, step or cosine, got "linear"' train bad.ini
+    config '[data]\nmean = 1,,2\n';           refuse 2 'bad.ini:2: [data] mean: want numbers in -1e+06..1e+06, with commas between them, got "1,,2"' train bad.ini
+    config 'batch = 12\n[data]\n';            refuse 2 'bad.ini:1: batch: want a [section] line before the first key' train bad.ini
+    config '[data]\nbatch = 1\n[net]\nname = mlp\n[data]\nbatch = 2\n'
+                                              refuse 2 'bad.ini:6: [data] batch: set twice, first at line 2' train bad.ini
+    config '[data]\n  batch = 12\n';          refuse 2 'bad.ini:2: want no blanks before a key or a section, got "  batch = 12"' train bad.ini
+    config '[data]\nbatch 12\n';              refuse 2 'bad.ini:2: want [section], key = value, or a comment, got "batch 12"' train bad.ini
+    config '[data\nbatch = 12\n';             refuse 2 'bad.ini:1: want [section], key = value, or a comment, got "[data"' train bad.ini
+    config '[data] batch = 12\n';             refuse 2 'bad.ini:1: want [section], key = value, or a comment, got "[data] batch = 12"' train bad.ini
+    config "[data]\npath = $(printf '%0190d' 0)\n"; refuse 2 'bad.ini:2: want a line of at most 189 characters, got 197' train bad.ini
+    config '[data]\nbatch = 1\0002\n';        refuse 2 'bad.ini:2: want text without a zero byte, got "batch = 1"' train bad.ini
+}
+
+# without PATTERN: small.ini less the lines that match
+without() { grep -v "$1" small.ini > bad.ini; }
+
+missing_keys()
+{
+    without dataset;          refuse 2 'bad.ini: [data] dataset: not set, and it has no default' train bad.ini
+    without '\[net\]\|^name'; refuse 2 'bad.ini: [net] name: not set, and it has no default' train bad.ini
+    without epochs;           refuse 2 'bad.ini: [train] epochs: want epochs or iterations above 0, got 0 for both' train bad.ini
+    : > bad.ini;              refuse 2 'bad.ini: [data] dataset: not set, and it has no default' train bad.ini
+}
+
+keys_that_contradict()
+{
+    refuse 2 'small.ini: [train] iterations: want epochs or iterations, got both (2 and 5)' train small.ini --set train.iterations=5
+    refuse 2 'small.ini: [workers] slowdown: want one number, or one for each of 2 workers, got 3' train small.ini --set workers.slowdown=1,2,3
+    refuse 2 'small.ini: [data] mean: want one number, or one for each of 1 channels, got 2' train small.ini --set data.mean=0,0
+    refuse 2 'small.ini: [schedule] steps: kind = step wants at least one epoch, got none' train small.ini --set schedule.kind=step
+    refuse 2 'small.ini: [schedule] steps: want rising epochs, got 1 after 2' train small.ini --set schedule.steps=2,1
+    refuse 2 'small.ini: [async] record: want algorithm asgd or dcasgd: a synchronous run has no order to record' train small.ini --set async.record=x
+    refuse 2 'small.ini: [async] replay: order = replay wants the file to follow, got none' train small.ini --set async.order=replay
+    refuse 2 'small.ini: [train] deterministic: true wants [async] order round-robin or replay, got free' train small.ini --set train.algorithm=asgd --set train.deterministic=true
+    refuse 2 'small.ini: [link] latency_us: want bandwidth_gbps above 0 beside it, got 0' train small.ini --set link.latency_us=5
+    refuse 2 '[data] batch: want a global batch (2 workers times 321) of at most the dataset'"'"'s 640 samples, got 642' train small.ini --set data.batch=321 --output large
+    [ -e large ] && echo "the run's folder was made"
+}
+
+unknown_names()
+{
+    refuse 2 'unknown network "lent"; the nearest is "lenet"' train small.ini --set net.name=lent
+    refuse 2 'dataset: want one of mnist, synthetic, found "minst"; the nearest is mnist' train small.ini --set data.dataset=minst
+    refuse 2 '[cpu] backend: this build has no lane, the nearest is lanes' train small.ini --set cpu.backend=lane
+    refuse 2 'small.ini: [workers] devices: want auto or cpu, got "cuda:0"' train small.ini --set workers.devices=cuda:0
+}
+
+config_reads_back()
+{
+    run config small.ini --set schedule.kind=step --set schedule.steps=0.5,1.25 --set optimizer.lr=0.3333333333333333
+    want 0 ''
+    cp out whole.ini
+    run config whole.ini
+    want 0 ''
+    same whole.ini out
+    grep -qx 'lr = 0.3333333333333333' out || echo "lr: $(grep '^lr = ' out)"
+    [ "$(grep -c ' = ' out)" = "$("$onestep" config --markdown | grep -c '^| `')" ] || echo "not every key of the help is in the config"
+}
+
+# ---- data ----
+
+# idx NAME MAGIC DIMENSIONS BYTES, as printf takes them
+idx() { printf "\\000\\000\\010$2$3$4" > "mnist/$1"; }
+n3='\000\000\000\003'
+sides=$n3'\000\000\000\002'$n3
+
+good_mnist()
+{
+    rm -rf mnist
+    mkdir mnist
+    for split in train t10k; do
+        idx $split-images-idx3-ubyte '\003' "$sides" 'abcdefghijklmnopqr'
+        idx $split-labels-idx1-ubyte '\001' "$n3" '\011\000\004'
+    done
+}
+
+# mnist CODE TEXT: what training on the folder must say
+mnist()
+{
+    mnist_code=$1 mnist_text=$2
+    rm -rf trained
+    refuse "$mnist_code" "$mnist_text" train small.ini --set data.dataset=mnist --set data.path=mnist --set data.batch=1 --output trained
+    [ "$mnist_code" = 0 ] || [ ! -e trained ] || echo "the run's folder was made"
+}
+
+missing_data()
+{
+    refuse 4 'dataset mnist: not in datasets/mnist, and ONESTEP_DATA is not set' train small.ini --set data.dataset=mnist
+    ONESTEP_DATA=/nowhere; export ONESTEP_DATA
+    refuse 4 'dataset mnist: not in /nowhere/mnist, nor in datasets/mnist' train small.ini --set data.dataset=mnist
+    unset ONESTEP_DATA
+    rm -rf mnist
+    mnist 4 'mnist/train-images-idx3-ubyte: no such file, and no mnist/train-images-idx3-ubyte.gz'
+    good_mnist; rm mnist/t10k-labels-idx1-ubyte
+    mnist 4 'mnist/t10k-labels-idx1-ubyte: no such file, and no mnist/t10k-labels-idx1-ubyte.gz'
+    good_mnist; rm mnist/train-labels-idx1-ubyte; mkdir mnist/train-labels-idx1-ubyte
+    mnist 4 'mnist/train-labels-idx1-ubyte: cannot read: Is a directory'
+    good_mnist; rm mnist/train-labels-idx1-ubyte; ln -s train-labels-idx1-ubyte mnist/train-labels-idx1-ubyte
+    mnist 4 'mnist/train-labels-idx1-ubyte: cannot open: Too many levels of symbolic links'
+}
+
+plain_and_gzipped_data()
+{
+    good_mnist
+    mnist 0 ''
+    cp trained/weights.safetensors plain.safetensors
+    gzip mnist/*
+    mnist 0 ''
+    same plain.safetensors trained/weights.safetensors
+}
+
+damaged_data()
+{
+    images=mnist/train-images-idx3-ubyte labels=mnist/train-labels-idx1-ubyte
+    good_mnist; idx train-images-idx3-ubyte '\001' "$sides" ''
+    mnist 4 "$images: byte 0: want the magic number 0x00000803 (IDX, 3 dimensions of unsigned bytes), found 0x00000801"
+    good_mnist; head -c 33 mnist/t10k-images-idx3-ubyte > $images
+    mnist 4 "$images: byte 33: the content ends here, its header promises 34 bytes"
+    good_mnist; head -c 9 mnist/t10k-images-idx3-ubyte > $images
+    mnist 4 "$images: byte 9: the content ends here, want an IDX header of 16 bytes"
+    good_mnist; : > $images
+    mnist 4 "$images: byte 0: the content ends here, want an IDX header of 16 bytes"
+    good_mnist; printf x >> $images
+    mnist 4 "$images: byte 34: want the end of the content, found more"
+    good_mnist; idx train-labels-idx1-ubyte '\001' "$n3" '\011\012\004'
+    mnist 4 "$labels: byte 9: label 10 of sample 1, want 0..9"
+    good_mnist; idx train-labels-idx1-ubyte '\001' '\000\000\000\002' '\011\000'
+    mnist 4 "$labels: byte 4: want as many labels as there are images in train-images-idx3-ubyte (3), found 2"
+    good_mnist; idx train-images-idx3-ubyte '\003' "$n3$n3"'\377\377\377\377' ''
+    mnist 4 "$images: byte 12: want 1..4096 columns, found 4294967295"
+    good_mnist; idx train-images-idx3-ubyte '\003' '\177\377\377\377\000\000\020\000\000\000\020\000' 'abc'
+    mnist 4 "$images: byte 19: the content ends here, its header promises 36028797002186768 bytes"
+    good_mnist; idx train-images-idx3-ubyte '\003' '\000\000\000\000'"$n3$n3" ''
+    mnist 4 "$images: byte 4: want 1..2147483647 items, found 0"
+}
+
+damaged_gzip()
+{
+    images=mnist/train-images-idx3-ubyte
+    good_mnist; gzip $images; size=$(wc -c < $images.gz); head -c $((size - 1)) $images.gz > cut; mv cut $images.gz
+    mnist 4 "$images.gz: byte $((size - 1)): the file ends inside its gzipped data, after 34 unpacked bytes"
+    good_mnist; idx train-images-idx3-ubyte '\003' '\177\377\377\377\000\000\020\000\000\000\020\000' ''; gzip $images; size=$(wc -c < $images.gz)
+    mnist 4 "$images.gz: unpacked byte 4: the header promises 36028797002186768 bytes, more than $size gzipped bytes can hold"
+    good_mnist; printf '\037\213garbage, not deflated' > $images.gz; rm $images
+    mnist 4 "$images.gz: byte 4: want gzipped data, found unknown compression method"
+}
+
+# ---- weights to start from ----
+
+wrong_weights()
+{
+    good_mnist
+    run train small.ini --output first; want 0 ''
+    start='train small.ini --output never --set'
+    refuse 4 'no.safetensors: cannot open: No such file or directory' $start train.init=no.safetensors
+    refuse 4 '.: cannot read: Is a directory' $start train.init=.
+    refuse 4 "small.ini: want a safetensors file, which begins with its header's length, found 7208676826705650779 there and $(($(wc -c < small.ini) - 8)) bytes behind it" $start train.init=small.ini
+    head -c 300000 first/weights.safetensors > cut.safetensors
+    run $start train.init=cut.safetensors
+    sed -i 's/has [0-9]*:/has N:/' err
+    want 4 'cut.safetensors: tensor fc1.weight: ends at byte 401408 of the data, but the file has N: it was cut short'
+    head -c 100 first/weights.safetensors > cut.safetensors
+    run $start train.init=cut.safetensors
+    sed -i 's/found [0-9]*/found N/' err
+    want 4 "cut.safetensors: want a safetensors file, which begins with its header's length, found N there and 92 bytes behind it"
+    refuse 4 'first/weights.safetensors: tensor conv1.weight is missing: want all of lenet' $start train.init=first/weights.safetensors --set net.name=lenet
+    refuse 4 'first/weights.safetensors: tensor fc1.weight: want shape [128, 6] for mlp, found [128,784]' \
+        $start train.init=first/weights.safetensors --set data.dataset=mnist --set data.path=mnist --set data.batch=1
+    [ -e never ] && echo "the run's folder was made"
+}
+
+first_loss() { awk -F, '$1 == "epoch" { print $6; exit }' "$1/metrics.csv"; }
+
+# goes_on BEFORE AFTER: whether a run began better than the one whose weights it started from
+goes_on()
+{
+    awk "BEGIN { exit !($(first_loss "$2") < $(first_loss "$1")) }" || echo "the first epoch's loss: $(first_loss "$1") from random weights, $(first_loss "$2") from trained ones"
+}
+
+training_goes_on_from_weights()
+{
+    run train small.ini --output began; want 0 ''
+    run train small.ini --output went_on --set train.init=began/weights.safetensors; want 0 ''
+    goes_on began went_on
+}
+
+# ---- the run's folder ----
+
+folder_exists()
+{
+    mkdir taken
+    refuse 2 'taken: exists already; want a new folder, or --set output.overwrite=true' train tiny.ini --output taken
+    rmdir taken 2>&1
+    : > taken
+    refuse 2 'taken: exists already; want a new folder, or --set output.overwrite=true' train tiny.ini --output taken
+    refuse 3 'taken/config.ini: cannot write: Not a directory' train tiny.ini --output taken --set output.overwrite=true
+    refuse 3 'taken/in: cannot make the folder: Not a directory' train tiny.ini --output taken/in/it
+    run train tiny.ini --output again; want 0 ''
+    run train tiny.ini --output again/ --set output.overwrite=true; want 0 ''
+    run train tiny.ini --output deep/er/still; want 0 ''
+    run train tiny.ini; want 0 ''
+    run train tiny.ini; want 0 ''
+    for file in again deep/er/still runs/tiny-001 runs/tiny-002; do [ -s $file/weights.safetensors ] || echo "no weights in $file"; done
+}
+
+# walk CALL ERRNO CODES: the n-th call of that kind fails, for every n that a run makes. The run ends with one of the codes and one line; the weights file is not
+# there or whole; nothing half-written lies about; weights from before (with overwrite) are there or replaced.
+walk()
+{
+    n=1
+    while rm -rf walked && cp -r before walked && ONESTEP_FAULT=$1:$n:$2 && export ONESTEP_FAULT && run train tiny.ini --output walked --set output.overwrite=true && [ $code != 0 ]; do
+        case " $3 " in *" $code "*) ;; *) echo "$ONESTEP_FAULT: exit code $code, want one of $3; $(cat err)" ;; esac
+        [ "$(wc -l < err)" = 1 ] || echo "$ONESTEP_FAULT: want one line, got $(cat err)"
+        cmp -s walked/weights.safetensors before/weights.safetensors || cmp -s walked/weights.safetensors after/weights.safetensors || echo "$ONESTEP_FAULT: neither the old weights nor the new ones"
+        [ -z "$(find walked -name '*.part')" ] || echo "$ONESTEP_FAULT: $(find walked -name '*.part') is left"
+        n=$((n + 1))
+        [ $n -lt 2000 ] || { echo "$1 never stops failing"; break; }
+    done
+    unset ONESTEP_FAULT
+    [ $n -gt "${4:-1}" ] || echo "$1: only $((n - 1)) calls were made"
+}
+
+faults()
+{
+    run train tiny.ini --output before --set train.seed=2; want 0 ''
+    run train tiny.ini --output after --set output.overwrite=true; want 0 ''
+    cmp -s before/weights.safetensors after/weights.safetensors && echo "two seeds gave the same weights"
+    walk "$@"
+    rm -rf before after
+}
+full_disk()         { faults write 28 3 6; }
+full_disk_stays()   { faults write 28:stay 3 6; }
+failing_sync()      { faults sync 5 3 4; }
+failing_close()     { faults close 5 '3 4' 5; }
+failing_rename()    { faults rename 13 3 2; }
+failing_open()      { faults open 24 '3 4' 5; }
+failing_read()      { faults read 5 4; }
+out_of_memory()     { faults allocate 12 5 50; }
+
+fault_texts()
+{
+    ONESTEP_FAULT=mkdir:1:30; export ONESTEP_FAULT
+    refuse 3 'faulty: cannot make the folder: Read-only file system' train tiny.ini --output faulty
+    ONESTEP_FAULT=write:1:28; rm -rf faulty
+    refuse 3 'faulty/config.ini: cannot write: No space left on device' train tiny.ini --output faulty
+    ONESTEP_FAULT=write:3:28; rm -rf faulty
+    refuse 3 'faulty/metrics.csv: cannot append: No space left on device; the weights are in faulty/weights.safetensors' train tiny.ini --output faulty
+    unset ONESTEP_FAULT
+    run train tiny.ini --output fresh --set train.init=faulty/weights.safetensors; want 0 ''
+    ONESTEP_FAULT=sync:4:5; export ONESTEP_FAULT; rm -rf faulty
+    refuse 3 'faulty/weights.safetensors: cannot write: Input/output error' train tiny.ini --output faulty
+    ONESTEP_FAULT=wrote:1:28
+    refuse 2 'ONESTEP_FAULT: want CALL:N:ERRNO or CALL:N:ERRNO:stay, got "wrote:1:28"' train tiny.ini --output faulty
+    unset ONESTEP_FAULT
+}
+
+full_stdout()
+{
+    [ -w /dev/full ] || { echo 'SKIP there is no /dev/full'; return; }
+    timeout 60 "$onestep" train tiny.ini --output unheard > /dev/full 2> err
+    code=$?
+    want 3 'standard output cannot be written'
+    [ -s unheard/weights.safetensors ] || echo "no weights were written"
+    "$onestep" --help > /dev/full 2> err
+    code=$?
+    want 3 'standard output cannot be written'
+}
+
+# ---- while it runs ----
+
+not_finite()
+{
+    run train small.ini --output burst --set workers.count=1 --set train.algorithm=ssgd --set optimizer.lr=1e6 --set optimizer.weight_decay=1000
+    sed -i 's/iteration [1-9]/iteration N/; s/is -\{0,1\}\(nan\|inf\)$/is not finite/' err
+    want 6 'iteration N, worker 0: the loss is not finite'
+    [ -e burst/weights.safetensors ] && echo "weights were written"
+    tail -n 1 burst/metrics.csv | grep -q '^epoch' || echo "metrics.csv does not hold what there was"
+}
+
+many_workers()
+{
+    cores=$("$onestep" info | sed -n 's/^cpu .*, \([0-9]*\) cores\{0,1\} for us.*/\1/p')
+    [ "$cores" -lt 64 ] || { echo 'SKIP 64 workers are not too many here'; return; }
+    run train small.ini --output crowd --set workers.count=$((cores + 1)) --set data.batch=2
+    want 0 "warning: $((cores + 1)) workers share $cores cores"
+}
+
+# interrupted SIGNAL CODE
+interrupted()
+{
+    "$onestep" train small.ini --output "stopped$1" --set train.epochs=0 --set train.iterations=1000000000000 > out 2> err &
+    process=$!
+    tries=0
+    until grep -qs '^epoch,3,' "stopped$1/metrics.csv" || [ $tries -ge 200 ]; do sleep 0.05; tries=$((tries + 1)); done
+    kill -"$1" $process
+    wait $process
+    code=$?
+    last=$(awk -F, '$1 == "epoch" { last = $3 } END { print last }' "stopped$1/metrics.csv")
+    want "$2" "stopped by SIG$1 after iteration $last; the weights are in stopped$1/weights.safetensors"
+    awk -F, 'NF != 12 { print "metrics.csv: " $0 }' "stopped$1/metrics.csv"
+    [ -z "$(find "stopped$1" -name '*.part')" ] || echo "a .part is left"
+    run train small.ini --output "continued$1" --set train.init="stopped$1/weights.safetensors"; want 0 ''
+    goes_on "stopped$1" "continued$1"
+}
+interrupt() { interrupted INT 130; }
+terminate() { interrupted TERM 143; }
+
+# A step of many seconds: the first signal waits for its end, the second does not.
+second_signal()
+{
+    "$onestep" train small.ini --output hasty --set data.limit=60000 --set data.batch=8192 --set workers.slowdown=1000 > out 2> err &
+    process=$!
+    tries=0
+    while [ ! -s out ] && [ $tries -lt 200 ]; do sleep 0.05; tries=$((tries + 1)); done
+    sleep 0.5
+    kill -INT $process
+    sleep 0.3
+    kill -0 $process 2> /dev/null || echo "the first signal did not wait for the step"
+    kill -TERM $process
+    tries=0
+    while kill -0 $process 2> /dev/null && [ $tries -lt 40 ]; do sleep 0.05; tries=$((tries + 1)); done
+    [ $tries -lt 40 ] || { echo "the second signal did not end it in two seconds"; kill -9 $process; }
+    wait $process
+    code=$?
+    want 143 ''
+}
+
+# ---- what must repeat ----
+
+same_bytes()
+{
+    for algorithm in odsgd ssgd; do
+        run train small.ini --output $algorithm-1 --set train.algorithm=$algorithm --set data.loader_threads=1; want 0 ''
+        run train small.ini --output $algorithm-4 --set train.algorithm=$algorithm --set data.loader_threads=4; want 0 ''
+        run train small.ini --output $algorithm-s --set train.algorithm=$algorithm --set train.seed=2; want 0 ''
+        same $algorithm-1/weights.safetensors $algorithm-4/weights.safetensors
+        cmp -s $algorithm-1/weights.safetensors $algorithm-s/weights.safetensors && echo "another seed gave the same weights"
+    done
+    cmp -s odsgd-1/weights.safetensors ssgd-1/weights.safetensors && echo "odsgd and ssgd gave the same weights"
+}
+
+resolved_config_repeats()
+{
+    run train small.ini --output chosen --set train.seed=7 --set cpu.backend=auto; want 0 ''
+    run train chosen/config.ini --output repeated; want 0 ''
+    same chosen/weights.safetensors repeated/weights.safetensors
+    grep -v '^dir = ' chosen/config.ini > one; grep -v '^dir = ' repeated/config.ini > two; same one two
+}
+
+replay_repeats()
+{
+    run train small.ini --output free --set train.algorithm=asgd --set async.record=order; want 0 ''
+    for i in 1 2; do run train small.ini --output replay$i --set train.algorithm=asgd --set async.order=replay --set async.replay=order; want 0 ''; done
+    same replay1/weights.safetensors replay2/weights.safetensors
+    head -c 100 order > cut
+    run train small.ini --output never --set train.algorithm=asgd --set async.order=replay --set async.replay=cut
+    [ $code = 4 ] && grep -q '^onestep: cut: want a recorded order of this run: ' err || echo "a cut record: exit code $code, $(cat err)"
+    refuse 4 'order: recorded with 2 workers, want as many as this run has: 1' train small.ini --output never --set train.algorithm=asgd --set async.order=replay --set async.replay=order --set workers.count=1
+}
+
+check 'help, version, info' help
+check 'wrong words' wrong_words
+check 'wrong --set' wrong_set
+check 'a config that cannot be read' unreadable_config
+check 'a config that is wrong' wrong_config
+check 'keys and sections that are missing' missing_keys
+check 'keys that contradict each other' keys_that_contradict
+check 'names that do not exist' unknown_names
+check 'a config printed whole reads back to the same' config_reads_back
+check 'data that is missing' missing_data
+check 'data plain and gzipped' plain_and_gzipped_data
+check 'data that is damaged' damaged_data
+check 'gzipped data that is damaged' damaged_gzip
+check 'weights that are missing or wrong' wrong_weights
+check 'training goes on from given weights' training_goes_on_from_weights
+check 'the folder exists, or cannot be made' folder_exists
+check 'a disk that is full once, at every write' full_disk
+check 'a disk that stays full' full_disk_stays
+check 'a failing sync, at every one' failing_sync
+check 'a failing close, at every one' failing_close
+check 'a failing rename, at every one' failing_rename
+check 'a failing open, at every one' failing_open
+check 'a failing read, at every one' failing_read
+check 'no memory, at every allocation' out_of_memory
+check 'what failing writes say' fault_texts
+check 'standard output is full' full_stdout
+check 'numbers that are not finite' not_finite
+check 'more workers than cores' many_workers
+check 'SIGINT in the middle' interrupt
+check 'SIGTERM in the middle' terminate
+check 'a second signal' second_signal
+check 'one seed, the same bytes' same_bytes
+check 'the resolved config repeats the run' resolved_config_repeats
+check 'a recorded order repeats the run' replay_repeats
