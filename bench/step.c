@@ -30,30 +30,34 @@ struct contestant {
     struct device *device;
     struct plan *plan;
     struct step step;
+    void *blocks[6]; /* what the step points to */
     double forward[ROUNDS], backward[ROUNDS]; /* seconds of one step */
     double loss;
 };
 
 static int fill(struct contestant *c, const struct graph *graph, int batch, struct error *error)
 {
-    const size_t pixels = shape_count(graph->nodes[0].out) * (size_t)batch, n = (size_t)batch;
-    void *weights, *gradient, *stats, *bytes, *labels, *index;
-    if (door_allocate(&weights, graph->params.total * sizeof(float), "weights", error) ||
-        door_allocate(&gradient, graph->params.total * sizeof(float), "gradients", error) ||
-        door_allocate(&stats, (graph->stats.total + 1) * sizeof(float), "statistics", error) ||
-        door_allocate(&bytes, pixels, "pixels", error) || door_allocate(&labels, n * sizeof(int32_t), "labels", error) ||
-        door_allocate(&index, n * sizeof(int64_t), "sample numbers", error))
-        return -1;
+    const size_t n = (size_t)batch, bytes[] = {
+        graph->params.total * sizeof(float), graph->params.total * sizeof(float), (graph->stats.total + 1) * sizeof(float),
+        shape_count(graph->nodes[0].out) * n, n * sizeof(int32_t), n * sizeof(int64_t),
+    };
+    for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++)
+        if (door_allocate(&c->blocks[i], bytes[i], "a step's vectors", error))
+            return -1;
+    float *weights = c->blocks[0], *stats = c->blocks[2];
+    uint8_t *pixels = c->blocks[3];
+    int32_t *labels = c->blocks[4];
+    int64_t *index = c->blocks[5];
     graph_init_weights(graph, 1, weights);
     graph_init_stats(graph, stats);
     uint32_t state = 1;
-    for (size_t i = 0; i < pixels; i++)
-        ((uint8_t *)bytes)[i] = (uint8_t)((state = state * 1664525u + 1013904223u) >> 24);
+    for (size_t i = 0; i < bytes[3]; i++)
+        pixels[i] = (uint8_t)((state = state * 1664525u + 1013904223u) >> 24);
     for (size_t i = 0; i < n; i++) {
-        ((int32_t *)labels)[i] = (int32_t)(i % (size_t)graph->classes);
-        ((int64_t *)index)[i] = (int64_t)i;
+        labels[i] = (int32_t)(i % (size_t)graph->classes);
+        index[i] = (int64_t)i;
     }
-    c->step = (struct step){ .weights = weights, .gradient = gradient, .stats = stats, .repack = true, .pixels = bytes, .labels = labels, .index = index, .n = batch };
+    c->step = (struct step){ .weights = weights, .gradient = c->blocks[1], .stats = stats, .repack = true, .pixels = pixels, .labels = labels, .index = index, .n = batch };
     return 0;
 }
 
@@ -88,6 +92,15 @@ static double median(double *of)
     return of[ROUNDS / 2];
 }
 
+static void release(struct contestant *c)
+{
+    plan_free(c->plan);
+    if (c->device)
+        c->backend->device_close(c->device);
+    for (size_t i = 0; i < sizeof c->blocks / sizeof *c->blocks; i++)
+        door_free(c->blocks[i]);
+}
+
 static int compare(const struct graph *graph, int batch, const struct backend *const *backends, int n, struct error *error)
 {
     struct contestant contestants[BACKENDS] = { 0 };
@@ -107,6 +120,7 @@ static int compare(const struct graph *graph, int batch, const struct backend *c
         struct contestant *c = &contestants[i];
         double forward = median(c->forward), backward = median(c->backward);
         printf("%-14s %12.1f %12.1f %12.0f %10.6f\n", c->backend->name, forward * 1e6, backward * 1e6, batch / (forward + backward), c->loss);
+        release(c);
     }
     return 0;
 }
