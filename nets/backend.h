@@ -29,7 +29,7 @@ struct step {
     const float *weights;  /* L: params.total floats, canonical */
     float *gradient;       /* g: the same; NULL in evaluation */
     float *stats;          /* running statistics, updated in training; read in evaluation */
-    bool repack;           /* the weights differ from the last step's */
+    bool repack;           /* the weights differ from the last step's; a plan's first step packs in any case */
     const uint8_t *pixels; /* [B][C][H][W] */
     const int32_t *labels; /* [B] */
     const int64_t *index;  /* [B]: sample numbers */
@@ -57,7 +57,7 @@ struct op_calls {
 struct op {
     const struct op_calls *calls;
     size_t scratch_bytes; /* wanted while forward or backward runs; shared by all operations of a plan */
-    size_t saved_bytes;   /* wanted from forward to backward */
+    size_t saved_bytes;   /* its own as long as the plan lives, zero at first: what forward leaves for backward, packed weights */
     void *scratch, *saved; /* bound by the plan, aligned to 64 */
 };
 

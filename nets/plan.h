@@ -9,7 +9,9 @@
 
 struct plan;
 
-/* How the weights come and the gradients go while a step runs. Ranges are of the canonical vector, in floats: [begin, end). */
+/* How the weights come and the gradients go while a step runs. Ranges are of the canonical vector, in floats: [begin, end).
+ * One range for each operation that has parameters, its weight and bias together; need is called in the order of the vector, ready in the
+ * reverse, each once a step; their ranges leave no gap. */
 struct plan_hooks {
     void *context;
     /* Before an operation reads weights in that range: make them current. May wait. NULL: they are. */
