@@ -97,8 +97,10 @@ static void follow(struct session *session)
         }
         if (report.kind == REPORT_FINISHED)
             return;
-        if (report.kind == REPORT_STEP && report.iteration == session->ask_stop_at)
+        if (report.kind == REPORT_STEP && report.iteration == session->ask_stop_at) {
+            door_sleep_until_ns(door_now_ns() + session->ask_after_ns);
             run_ask_stop(run);
+        }
         session->evaluations += report.kind == REPORT_EVALUATION;
     }
 }

@@ -13,6 +13,7 @@ struct session {
     struct run *run;
     struct error error;       /* of run_open, run_start or run_join */
     int64_t ask_stop_at;      /* reported step to ask for a stop at; 0: right after the start; negative (as opened): never */
+    int64_t ask_after_ns;     /* and how long after it */
     int evaluations;          /* reported so far */
     int64_t allocations;      /* between run_start and run_join */
 };

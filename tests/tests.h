@@ -28,6 +28,7 @@
     X(synthetic) \
     X(algorithms) \
     X(identities) \
+    X(service) \
     X(ops) \
     X(gradients) \
     X(flat) \

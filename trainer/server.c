@@ -60,6 +60,15 @@ static int serve_pending(struct server *server, int bucket, struct error *error)
     return 0;
 }
 
+/* What held pushes back has changed: an evaluation is over, or the order need not be kept any more. */
+static int serve_all_pending(struct server *server, struct error *error)
+{
+    for (int bucket = 0; server->n_pending && bucket < server->run->buckets.n; bucket++)
+        if (serve_pending(server, bucket, error))
+            return -1;
+    return 0;
+}
+
 /* A push has crossed the link, if there is one. */
 static int take_push(struct server *server, const struct message *push, struct error *error)
 {
@@ -86,10 +95,7 @@ static int take_message(struct server *server, const struct message *message, st
     case MESSAGE_DONE: server->done++; return 0;
     case MESSAGE_EVALUATED:
         server_evaluated(server);
-        for (int bucket = 0; server->n_pending && bucket < server->run->buckets.n; bucket++)
-            if (serve_pending(server, bucket, error))
-                return -1;
-        return 0;
+        return serve_all_pending(server, error);
     default: ASSERT(!"a message that workers do not send"); return 0;
     }
 }
@@ -119,7 +125,7 @@ static int take_all(struct server *server, bool *any, struct error *error)
 
 /* Announces the first iteration that nobody can have begun: one that needs an answer which nobody has been sent yet. What is announced before that
  * answer is read before it. */
-static void announce_stop(struct server *server)
+static int announce_stop(struct server *server, struct error *error)
 {
     const struct run *run = server->run;
     int64_t stop = server->replied;
@@ -132,6 +138,7 @@ static void announce_stop(struct server *server)
     if (stop < server->end)
         server->end = stop;
     server->stopping = true;
+    return serve_all_pending(server, error);
 }
 
 static bool finished(const struct server *server)
@@ -169,8 +176,8 @@ static int work(struct server *server, struct error *error)
     for (;;) {
         if (halted(&run->halt))
             return -1;
-        if (atomic_load_explicit(&run->halt.stop_asked, memory_order_acquire) && !server->stopping)
-            announce_stop(server);
+        if (atomic_load_explicit(&run->halt.stop_asked, memory_order_acquire) && !server->stopping && announce_stop(server, error))
+            return -1;
         if (take_all(server, &any, error))
             return -1;
         server_evaluate_if_due(server);

@@ -1,4 +1,4 @@
-/* See service.h. The file of a record: 16 bytes of magic and shape, then 16 bytes a service, little-endian. */
+/* See service.h. The file of a record: 24 bytes of magic, shape and length, then 16 bytes a service, little-endian. */
 #include "trainer/service.h"
 
 #include "base/door.h"
@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-struct file_head { char magic[8]; uint32_t k, buckets; };
+struct file_head { char magic[8]; uint32_t k, buckets; int64_t services; };
 static const char magic[8] = "onestepR";
 
 static int wrong(const char *path, struct error *error, const char *rule, long long got)
@@ -14,37 +14,72 @@ static int wrong(const char *path, struct error *error, const char *rule, long l
     return fail(error, EXIT_INPUT, "%s: want a recorded order of this run: %s, found %lld", path, rule, got);
 }
 
-/* From the record, which has been checked: the order per bucket, and the tickets per worker. */
+/* While a record is read: pushes so far by bucket and by [bucket][worker]; whether a ticket is somebody's, by ticket. */
+struct progress_of_record { int64_t *of_bucket, *of_worker; bool *taken; };
+
+/* A worker has one ticket for the same push of every bucket, and no two the same. All buckets having as many pushes as there are tickets, all have the same
+ * pushes of each worker. */
+static int index_service(struct service *service, int64_t number, const struct progress_of_record *progress, const char *path, struct error *error)
+{
+    const struct service_record *row = &service->record[number];
+    if (row->worker >= (uint32_t)service->k || row->bucket >= (uint32_t)service->buckets || row->ticket < 0 || row->ticket >= service->pushes)
+        return wrong(path, error, "workers, buckets and tickets in range; not in record", (long long)number);
+    if (progress->of_bucket[row->bucket] == service->pushes)
+        return wrong(path, error, "as many pushes for each bucket; too many in record", (long long)number);
+    service->queue[row->bucket * service->pushes + progress->of_bucket[row->bucket]++] = row->worker;
+    int64_t *i = &progress->of_worker[row->bucket * (size_t)service->k + row->worker];
+    int64_t *ticket = &service->tickets[row->worker * service->pushes + (*i)++];
+    if (*ticket < 0 && !progress->taken[row->ticket])
+        *ticket = row->ticket;
+    progress->taken[row->ticket] = true;
+    return *ticket == row->ticket ? 0 : wrong(path, error, "one worker for each ticket; another in record", (long long)number);
+}
+
+/* The order per bucket, and the tickets per worker. */
 static int index_record(struct service *service, const char *path, struct error *error)
 {
-    void *queue, *tickets, *counts;
-    size_t n = (size_t)service->n_record;
-    if (door_allocate(&queue, n * sizeof(int64_t), "the replayed order", error))
+    void *queue, *tickets, *counts, *taken;
+    size_t pushes = (size_t)service->pushes, buckets = (size_t)service->buckets, k = (size_t)service->k;
+    if (door_allocate(&queue, buckets * pushes * sizeof(int64_t), "the replayed order", error))
         return -1;
     service->queue = queue;
-    if (door_allocate(&tickets, (size_t)service->k * (size_t)service->pushes * sizeof(int64_t), "the replayed tickets", error))
+    if (door_allocate(&tickets, k * pushes * sizeof(int64_t), "the replayed tickets", error))
         return -1;
-    service->tickets = tickets;
-    memset(tickets, 0xff, (size_t)service->k * (size_t)service->pushes * sizeof(int64_t));
-    if (door_allocate(&counts, ((size_t)service->buckets + (size_t)service->k) * sizeof(int64_t), "the replayed order", error))
+    service->tickets = memset(tickets, 0xff, k * pushes * sizeof(int64_t));
+    if (door_allocate(&counts, buckets * (k + 1) * sizeof(int64_t), "the replayed order", error))
         return -1;
-    int64_t *in_bucket = counts, *of_worker = in_bucket + service->buckets;
-    int result = 0;
-    for (size_t i = 0; i < n && result == 0; i++) {
-        const struct service_record *row = &service->record[i];
-        if (in_bucket[row->bucket] == service->pushes) {
-            result = wrong(path, error, "as many pushes for each bucket; too many for bucket", row->bucket);
-            break;
-        }
-        service->queue[row->bucket * service->pushes + in_bucket[row->bucket]++] = row->worker;
-        if (row->bucket == 0)
-            service->tickets[row->worker * service->pushes + of_worker[row->worker]++] = row->ticket;
+    if (door_allocate(&taken, pushes, "the replayed tickets", error)) {
+        door_free(counts);
+        return -1;
     }
+    const struct progress_of_record progress = { counts, (int64_t *)counts + buckets, taken };
+    int result = 0;
+    for (int64_t i = 0; i < service->n_record && result == 0; i++)
+        result = index_service(service, i, &progress, path, error);
     door_free(counts);
+    door_free(taken);
     return result;
 }
 
-static int read_record(struct service *service, const char *path, struct error *error)
+static int check_head(const struct service *service, const struct file_head *head, size_t bytes, int64_t most, const char *path, struct error *error)
+{
+    if (bytes < sizeof *head || memcmp(head->magic, magic, sizeof magic) != 0)
+        return wrong(path, error, "the magic onestepR; bytes", (long long)bytes);
+    if (head->k != (uint32_t)service->k)
+        return fail(error, EXIT_INPUT, "%s: recorded with %u workers, want as many as this run has: %d", path, head->k, service->k);
+    if (head->buckets != (uint32_t)service->buckets)
+        return fail(error, EXIT_INPUT, "%s: recorded with %u buckets, want as many as this run has: %d", path, head->buckets, service->buckets);
+    if (head->services < 1 || head->services > most || head->services % service->buckets)
+        return fail(error, EXIT_INPUT, "%s: want a whole number of pushes, at most the %lld of this run, for each of %d buckets, found %lld in all", path,
+                    (long long)(most / service->buckets), service->buckets, (long long)head->services);
+    if (bytes - sizeof *head != (size_t)head->services * sizeof *service->record)
+        return fail(error, EXIT_INPUT, "%s: want %zu bytes for %lld pushes, found %zu", path, sizeof *head + (size_t)head->services * sizeof *service->record,
+                    (long long)head->services, bytes);
+    return 0;
+}
+
+/* most: services that this run can make. */
+static int read_record(struct service *service, const char *path, int64_t most, struct error *error)
 {
     char *bytes;
     size_t n;
@@ -54,20 +89,11 @@ static int read_record(struct service *service, const char *path, struct error *
     service->record = (void *)bytes; /* freed with the service; the rows are moved to its beginning */
     if (n >= sizeof head)
         memcpy(&head, bytes, sizeof head);
-    if (n < sizeof head || memcmp(head.magic, magic, sizeof magic) != 0)
-        return wrong(path, error, "the magic onestepR; bytes", (long long)n);
-    if (head.k != (uint32_t)service->k)
-        return fail(error, EXIT_INPUT, "%s: recorded with %u workers, want as many as this run has: %d", path, head.k, service->k);
-    if (head.buckets != (uint32_t)service->buckets)
-        return fail(error, EXIT_INPUT, "%s: recorded with %u buckets, want as many as this run has: %d", path, head.buckets, service->buckets);
-    if ((n - sizeof head) % (sizeof *service->record * head.buckets))
-        return wrong(path, error, "whole records for every bucket; bytes", (long long)n);
+    if (check_head(service, &head, n, most, path, error))
+        return -1;
     memmove(bytes, bytes + sizeof head, n - sizeof head);
-    service->n_record = (int64_t)((n - sizeof head) / sizeof *service->record);
-    service->pushes = service->n_record / service->buckets;
-    for (int64_t i = 0; i < service->n_record; i++)
-        if (service->record[i].worker >= head.k || service->record[i].bucket >= head.buckets || service->record[i].ticket < 0)
-            return wrong(path, error, "workers, buckets and tickets in range; record", (long long)i);
+    service->n_record = head.services;
+    service->pushes = head.services / service->buckets;
     return index_record(service, path, error);
 }
 
@@ -82,7 +108,7 @@ int service_open(struct service *service, const struct config *config, int k, in
         return -1;
     service->served = block;
     if (service->order == ORDER_REPLAY)
-        return read_record(service, config->async.replay, error);
+        return read_record(service, config->async.replay, room, error);
     if (!*config->async.record)
         return 0;
     if (door_allocate(&block, (size_t)room * sizeof *service->record, "the record of the order", error))
@@ -131,7 +157,7 @@ void service_served(struct service *service, int bucket, int worker, int64_t tic
 
 int service_write(const struct service *service, const char *path, struct error *error)
 {
-    struct file_head head = { .k = (uint32_t)service->k, .buckets = (uint32_t)service->buckets };
+    struct file_head head = { .k = (uint32_t)service->k, .buckets = (uint32_t)service->buckets, .services = service->n_record };
     memcpy(head.magic, magic, sizeof magic);
     const struct file_part parts[] = { { &head, sizeof head }, { service->record, (size_t)service->n_record * sizeof *service->record } };
     return file_replace(path, parts, 2, error);

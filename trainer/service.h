@@ -25,7 +25,7 @@ struct service {
     int64_t pushes;                  /* replay: pushes per bucket in the record */
 };
 
-/* room: services to record at most. Reads the file of async.replay. EXIT_INPUT when it does not fit this run. */
+/* room: services that this run can make. Reads the file of async.replay. EXIT_INPUT when it does not fit this run. */
 int service_open(struct service *service, const struct config *config, int k, int buckets, int64_t room, struct error *error);
 void service_close(struct service *service);
 
