@@ -33,7 +33,8 @@
     X(gradients) \
     X(flat) \
     X(nets) \
-    X(plan)
+    X(plan) \
+    X(config)
 
 #define X(name) int test_##name(void);
 TEST_SUBJECTS(X)

@@ -131,8 +131,8 @@ static int check_line(struct reading *reading, const char *line, size_t n)
         return fail(reading->error, EXIT_USAGE, "%s:%d: want a line of at most %d characters, got %zu", reading->name, reading->line, LINE_MOST, n);
     if (isspace((unsigned char)line[0]))
         return refuse_line(reading, "no blanks before a key or a section", line, n);
-    n = without_comment(line, n);
-    if (line[0] == '[' ? !is_section(line, n) : line[0] == '=' || !memchr(line, '=', n))
+    size_t used = without_comment(line, n);
+    if (line[0] == '[' ? !is_section(line, used) : line[0] == '=' || !memchr(line, '=', used))
         return refuse_line(reading, "[section], key = value, or a comment", line, n);
     return 0;
 }
