@@ -29,6 +29,7 @@
     X(algorithms) \
     X(identities) \
     X(service) \
+    X(stops) \
     X(ops) \
     X(gradients) \
     X(flat) \
