@@ -30,6 +30,8 @@
     X(identities) \
     X(service) \
     X(stops) \
+    X(schedule) \
+    X(trainer_parts) \
     X(ops) \
     X(gradients) \
     X(flat) \
