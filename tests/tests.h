@@ -37,7 +37,8 @@
     X(flat) \
     X(nets) \
     X(plan) \
-    X(config)
+    X(config) \
+    X(weights)
 
 #define X(name) int test_##name(void);
 TEST_SUBJECTS(X)
