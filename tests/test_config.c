@@ -298,10 +298,21 @@ static void lines_have_a_length(void **state)
 static void a_list_that_could_not_be_written_is_refused(void **state)
 {
     (void)state;
-    char text[256] = "[schedule]\nsteps = 1e5";
+    static const char want[] = "[schedule] steps: want a list that fits a line of 189 characters, got \"1e5,1e5,1e5,1e5,1e5,1e5,1e5,1e5,1e5,1e5,...\"";
+    char list[256] = "1e5", text[512], message[512];
+    struct config config;
+    struct error error = { 0 };
     for (int i = 0; i < 37; i++)
-        strcat(text, ",1e5");
-    expect_refused(text, "x.ini:2: [schedule] steps: want a list that fits a line of 189 characters, got \"1e5,1e5,1e5,1e5,1e5,1e5,1e5,1e5,1e5,1e5,...\"");
+        strcat(list, ",1e5");
+    snprintf(text, sizeof text, "[schedule]\nsteps = %s", list);
+    snprintf(message, sizeof message, "x.ini:2: %s", want);
+    expect_refused(text, message);
+    config_defaults(&config);
+    snprintf(text, sizeof text, "schedule.steps=%s", list);
+    snprintf(message, sizeof message, "--set: %s", want);
+    assert_int_equal(config_set(&config, text, &error), -1);
+    assert_string_equal(error.text, message);
+    assert_int_equal(config.schedule.steps.n, 0); /* refused, and not set */
 }
 
 static void one_value_is_set(void **state)
@@ -324,7 +335,9 @@ static void one_value_is_set(void **state)
     config_defaults(&config);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct error error = { 0 };
+        struct config before = config;
         assert_int_equal(config_set(&config, wrong[i][0], &error), -1);
+        assert_memory_equal(&config, &before, sizeof config);
         assert_string_equal(error.text, wrong[i][1]);
         assert_int_equal(error.code, EXIT_USAGE);
     }

@@ -78,10 +78,13 @@ static bool fits_a_line(const struct config_row *row, const struct config *confi
 static int set_value(struct config *config, int row_number, const char *place, const char *text, struct error *error)
 {
     const struct config_row *row = &config_rows[row_number];
+    struct config tried = *config; /* a value that is refused changes nothing */
     char rule[256];
-    if (config_value_parse(row, config, text)) {
-        if (fits_a_line(row, config))
+    if (config_value_parse(row, &tried, text)) {
+        if (fits_a_line(row, &tried)) {
+            *config = tried;
             return 0;
+        }
         return fail(error, EXIT_USAGE, "%s: [%s] %s: want a list that fits a line of %d characters, got \"%.40s...\"", place, row->section, row->key, LINE_MOST, text);
     }
     config_value_rule(row, rule, sizeof rule);
