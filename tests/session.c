@@ -101,7 +101,11 @@ static void follow(struct session *session)
             door_sleep_until_ns(door_now_ns() + session->ask_after_ns);
             run_ask_stop(run);
         }
-        session->evaluations += report.kind == REPORT_EVALUATION;
+        if (report.kind == REPORT_EVALUATION) {
+            assert_in_range(report.iteration, 0, SESSION_ITERATIONS);
+            session->test_loss[report.iteration] = bits_double(report.value);
+            session->evaluations++;
+        }
     }
 }
 

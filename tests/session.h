@@ -5,6 +5,8 @@
 
 #include "trainer/run.h"
 
+enum { SESSION_ITERATIONS = 60 }; /* the most that evaluations are kept of */
+
 struct session {
     struct config config;
     struct dataset train, test;
@@ -15,6 +17,7 @@ struct session {
     int64_t ask_stop_at;      /* reported step to ask for a stop at; 0: right after the start; negative (as opened): never */
     int64_t ask_after_ns;     /* and how long after it */
     int evaluations;          /* reported so far */
+    double test_loss[SESSION_ITERATIONS + 1]; /* of the evaluation after so many iterations; 0: none */
     int64_t allocations;      /* between run_start and run_join */
 };
 

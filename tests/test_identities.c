@@ -130,13 +130,17 @@ static void in_turn_repeats(void **state)
         assert_true(same(LIST(algorithms[i], "workers.count=4", "workers.jitter=2"), LIST(algorithms[i], "workers.count=4", "workers.slowdown=2,1,1,1", "train.bucket_kib=4")));
 }
 
+/* 200 samples take longer than an iteration, so an evaluation that did not hold the next one back would be run over. */
 static void assert_unchanged_by_evaluation(const char *algorithm, const char *rule)
 {
     struct session session;
-    const char *const common[] = { algorithm, rule, "odsgd.warmup=2", "workers.count=3", "workers.jitter=1", NULL };
-    static const struct { const char *every; int evaluations; } times[] = { { "train.evaluate_every=0", 1 }, { "train.evaluate_every=0.1", 20 }, { "train.evaluate_every=1", 2 } };
+    const char *const common[] = { algorithm, rule, "odsgd.warmup=2", "workers.count=3", "data.test_limit=200", NULL };
+    static const struct { const char *every; int evaluations; } times[] = {
+        { "train.evaluate_every=0.001", 50 }, { "train.evaluate_every=0.1", 20 }, { "train.evaluate_every=1", 2 }, { "train.evaluate_every=0", 1 },
+    };
+    double losses[SESSION_ITERATIONS + 1];
     float *never = session_trained(common);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         struct settings settings = settings_join(common, LIST(times[i].every));
         session_open(&session, settings.rows);
         session_train(&session);
@@ -144,6 +148,11 @@ static void assert_unchanged_by_evaluation(const char *algorithm, const char *ru
         assert_memory_equal(session_weights(&session), never, session_floats(&session) * sizeof *never);
         /* the newest evaluation saw the final weights */
         assert_memory_equal(session.run->evaluation.weights, never, session_floats(&session) * sizeof *never);
+        if (i == 0)
+            memcpy(losses, session.test_loss, sizeof losses);
+        for (int t = 1; t <= 50; t++)
+            assert_true(session.test_loss[t] == 0 || session.test_loss[t] == losses[t]);
+        assert_true(losses[50] < losses[1]);
         session_close(&session);
     }
     free(never);
