@@ -122,6 +122,11 @@ int session_run(struct session *session)
         return -1;
     if (session->ask_stop_at == 0)
         run_ask_stop(session->run);
+    if (session->busy_ns) {
+        door_sleep_until_ns(door_now_ns() + session->busy_ns);
+        halt_raise(session->run, &(struct error){ EXIT_OUTPUT, "called off" });
+        door_sleep_until_ns(door_now_ns() + session->busy_ns);
+    }
     follow(session);
     int result = run_join(session->run, &session->error);
     session->allocations = door_calls(DOOR_ALLOCATE) - allocations;

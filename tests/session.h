@@ -16,6 +16,7 @@ struct session {
     struct error error;       /* of run_open, run_start or run_join */
     int64_t ask_stop_at;      /* reported step to ask for a stop at; 0: right after the start; negative (as opened): never */
     int64_t ask_after_ns;     /* and how long after it */
+    int64_t busy_ns;          /* how long main does not read reports at first; then it calls the run off */
     int evaluations;          /* reported so far */
     double test_loss[SESSION_ITERATIONS + 1]; /* of the evaluation after so many iterations; 0: none */
     int64_t allocations;      /* between run_start and run_join */

@@ -132,6 +132,19 @@ static void numbers_that_are_not_finite(void **state)
     }
 }
 
+/* Main is writing a file while the reports pile up and somebody fails: the last report comes all the same. */
+static void the_last_report_comes(void **state)
+{
+    (void)state;
+    struct session session;
+    session_open(&session, LIST("workers.count=1", "train.iterations=100000"));
+    session.busy_ns = 300000000;
+    assert_int_equal(session_run(&session), -1);
+    assert_string_equal(session.error.text, "called off");
+    assert_in_range(session.run->server->tally.iterations, 1, 99999);
+    session_close(&session);
+}
+
 /* Weights built on another version than the algorithm says. */
 static void wrong_staleness_is_found(void **state)
 {
@@ -186,7 +199,7 @@ int test_stops(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ssgd_stops), cmocka_unit_test(odsgd_stops), cmocka_unit_test(odsgd_stops_without_warmup), cmocka_unit_test(asgd_in_turn_stops),
         cmocka_unit_test(odsgd_stops_between_evaluations), cmocka_unit_test(odsgd_stops_behind_a_link), cmocka_unit_test(asgd_stops),
-        cmocka_unit_test(a_sample_that_cannot_be_read), cmocka_unit_test(numbers_that_are_not_finite), cmocka_unit_test(wrong_staleness_is_found),
+        cmocka_unit_test(a_sample_that_cannot_be_read), cmocka_unit_test(numbers_that_are_not_finite), cmocka_unit_test(the_last_report_comes), cmocka_unit_test(wrong_staleness_is_found),
         cmocka_unit_test(the_ledger_says_what_was_delayed),
     };
     return cmocka_run_group_tests_name("stops", tests, NULL, NULL);

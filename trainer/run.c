@@ -150,17 +150,16 @@ void run_close(struct run *run)
     door_free(run);
 }
 
+/* The server last: once it runs, so does everything, and main will read its reports. */
 int run_start(struct run *run, struct error *error)
 {
-    if (thread_start(&run->server->thread, "server", server_main, run->server, error))
-        return -1;
-    run->started = 1;
-    for (int k = 0; k < run->k; k++, run->started++) {
+    for (run->started = 0; run->started <= run->k; run->started++) {
+        bool server = run->started == run->k;
+        struct worker *worker = &run->workers[run->started];
         char name[24];
-        snprintf(name, sizeof name, "worker %d", k);
-        if (thread_start(&run->workers[k].thread, name, worker_main, &run->workers[k], error)) {
-            struct error none = *error;
-            halt_raise(run, &none);
+        snprintf(name, sizeof name, "worker %d", run->started);
+        if (server ? thread_start(&run->server->thread, "server", server_main, run->server, error) : thread_start(&worker->thread, name, worker_main, worker, error)) {
+            halt_raise(run, error);
             run_join(run, error);
             return -1;
         }
@@ -176,10 +175,10 @@ void run_ask_stop(struct run *run)
 
 int run_join(struct run *run, struct error *error)
 {
-    if (run->started)
-        thread_join(run->server->thread);
-    for (int k = 0; k + 1 < run->started; k++)
+    for (int k = 0; k < run->started && k < run->k; k++)
         thread_join(run->workers[k].thread);
+    if (run->started > run->k)
+        thread_join(run->server->thread);
     run->started = 0;
     if (!halted(&run->halt))
         return 0;

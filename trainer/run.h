@@ -36,7 +36,7 @@ struct run {
     const int *processors;  /* by worker; -1: not pinned. NULL: nobody is */
     float *first_weights;   /* W_0; freed with the run */
     float *first_stats;     /* running statistics at the start; freed with the run */
-    int started;            /* threads that run: the server, then workers; main's */
+    int started;            /* threads that run: workers, then the server; main's */
 };
 
 /* What a run is made from. Everything is borrowed for the run's life. */

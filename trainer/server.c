@@ -8,10 +8,10 @@
 void server_send(struct server *server, int to, const struct message *message)
 {
     struct run *run = server->run;
-    /* rings to workers hold all that can be under way; main may be busy writing a file */
+    /* rings to workers hold all that can be under way; main may be busy writing a file, but reads until the last report */
     while (!run->transport.calls->send(&run->transport, server->run->k, to, message)) {
         ASSERT(to == run_main_end(run));
-        if (halted(&run->halt))
+        if (halted(&run->halt) && message->kind != REPORT_FINISHED)
             return;
         door_sleep_until_ns(door_now_ns() + 1000000);
     }
