@@ -51,7 +51,7 @@ $(B)/%.o: %.c Makefile VERSION
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "cc $<" &&) $(CC) $(ALL_CFLAGS) -c -o $@ $<
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(wildcard $(patsubst %.o,%.d,$(LIBRARY) $(TESTS) $(B)/trainer/main.o) $(addsuffix .d,$(BENCHES)))
 
 run:
 	@sh .ci/needs run
@@ -85,7 +85,7 @@ docs: all
 	build/release/onestep config --markdown > docs/config.md
 
 asan tsan:
-	@$(MAKE) --no-print-directory VARIANT=$@ $(if $(filter tsan,$@),ONEDNN=0) build/$@/tests/run && build/$@/tests/run $(if $(filter tsan,$@),ring loader algorithms service)
+	@$(MAKE) --no-print-directory VARIANT=$@ $(if $(filter tsan,$@),ONEDNN=0) build/$@/tests/run && build/$@/tests/run $(if $(filter tsan,$@),ring loader algorithms identities service stops trainer_parts)
 
 clean:
 	rm -rf build

@@ -17,6 +17,7 @@
 #include "trainer/trace_file.h"
 #include "trainer/weights.h"
 
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -166,6 +167,7 @@ static int open_files(struct session *session, struct error *error)
 {
     char path[1200], text[16384];
     const struct run *run = session->run;
+    signals_catch(); /* from the first file on: a stop leaves none of them half-written */
     if (folder_make(&session->folder, &session->config, session->name, error) || folder_file(&session->folder, "config.ini", path, sizeof path, error))
         return -1;
     size_t n = config_write(&session->config, text, sizeof text);
@@ -229,11 +231,24 @@ static void write_about(const struct session *session, char *text, size_t bytes)
     config_write(&about, text, bytes);
 }
 
+/* A loss is checked in every step; the last update is not behind any. */
+static int check_finite(const struct session *session, const float *weights, struct error *error)
+{
+    const struct param_map *params = &session->graph.params;
+    for (int i = 0; i < params->n; i++)
+        for (size_t j = 0; j < params->rows[i].count; j++)
+            if (!isfinite(weights[params->rows[i].offset + j]))
+                return fail(error, EXIT_NOT_FINITE, "after the last update %s[%zu] is %g; nothing is written", params->rows[i].name, j, (double)weights[params->rows[i].offset + j]);
+    return 0;
+}
+
 static int write_results(struct session *session, struct error *error)
 {
     const struct run *run = session->run;
     char path[1200], text[16384];
     void *stats;
+    if (check_finite(session, run_final_weights(run), error))
+        return -1;
     write_about(session, text, sizeof text);
     const struct weights_metadata metadata = { text, run->server->tally.iterations, run->server->tally.iterations * run->k * session->config.data.batch };
     if (folder_file(&session->folder, "weights.safetensors", path, sizeof path, error) ||
@@ -254,7 +269,6 @@ static int train(struct session *session, struct error *error)
     struct run *run = session->run;
     print_start(session);
     progress_open(&session->progress, &run->schedule, session->config.data.batch * run->k);
-    signals_catch();
     if (run_start(run, error))
         return -1;
     follow(session, error);

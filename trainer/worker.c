@@ -9,6 +9,7 @@
 #include "trainer/worker_wait.h"
 
 #include <math.h>
+#include <string.h>
 
 /* The plan's hook: an operation is about to read weights in [begin, end). */
 static int need_weights(void *context, size_t begin, size_t end, struct error *error)
@@ -67,17 +68,16 @@ static int send_step(struct worker *worker, const struct step_result *result, in
     return 0;
 }
 
-static int compute_iteration(struct worker *worker, const struct batch *batch, struct error *error)
+static int compute_iteration(struct worker *worker, struct error *error)
 {
-    struct run *run = worker->run;
     const struct plan_hooks hooks = { worker, need_weights, gradients_ready };
+    const struct batch *batch = &worker->batch;
     struct step step = {
         .weights = worker->weights, .gradient = worker->gradients[worker->iteration & 1], .stats = worker->stats, .repack = true,
         .pixels = batch->pixels, .labels = batch->labels, .index = batch->index, .n = batch->n,
-        .seed = (uint64_t)run->config.train.seed, .epoch = batch->epoch,
+        .seed = (uint64_t)worker->run->config.train.seed, .epoch = batch->epoch,
     };
     struct step_result result;
-    int samples = batch->n;
     begin_buckets(worker);
     straggler_draw(worker);
     worker_resume_computing(worker);
@@ -86,11 +86,10 @@ static int compute_iteration(struct worker *worker, const struct batch *batch, s
         plan_result(worker->plan, &result);
         failed = isfinite(result.loss_sum) ? plan_backward(worker->plan, &step, &hooks, error) : 0;
     }
-    loader_give_back(run->loader, batch);
     if (failed)
         return -1;
     worker_stop_computing(worker);
-    return send_step(worker, &result, samples, error);
+    return send_step(worker, &result, batch->n, error);
 }
 
 /* The number of the batch that this iteration takes; -1 when there is no more work. */
@@ -103,15 +102,32 @@ static int64_t take_ticket(struct worker *worker)
     return ticket < run->iterations * run->k ? ticket : -1;
 }
 
+/* A copy of the batch, so that its slot is free at once: a slow worker holds up nobody's data. */
+static int take_batch(struct worker *worker, struct error *error)
+{
+    const struct run *run = worker->run;
+    const struct batch *batch;
+    struct batch *own = &worker->batch;
+    size_t n = (size_t)run->config.data.batch, pixels = n * shape_count(run->graph->nodes[0].out);
+    if (loader_take(run->loader, worker->ticket, &batch, NULL, error))
+        return -1;
+    memcpy(own->pixels, batch->pixels, pixels);
+    memcpy(own->labels, batch->labels, n * sizeof *own->labels);
+    memcpy(own->index, batch->index, n * sizeof *own->index);
+    own->n = batch->n;
+    own->epoch = batch->epoch;
+    own->number = batch->number;
+    loader_give_back(run->loader, batch);
+    return 0;
+}
+
 static int run_iteration(struct worker *worker, struct error *error)
 {
-    const struct batch *batch;
-    int64_t began = door_now_ns(), waited = 0;
-    if (loader_take(worker->run->loader, worker->ticket, &batch, &waited, error))
+    int64_t began = door_now_ns();
+    if (take_batch(worker, error))
         return -1;
-    int64_t now = door_now_ns();
-    trace_add(&worker->trace, PHASE_WAIT_DATA, worker->iteration, -1, began, now);
-    if (compute_iteration(worker, batch, error))
+    trace_add(&worker->trace, PHASE_WAIT_DATA, worker->iteration, -1, began, door_now_ns());
+    if (compute_iteration(worker, error))
         return -1;
     worker->iteration_ns = door_now_ns() - began;
     return 0;

@@ -26,6 +26,7 @@ struct worker {
     struct plan *plan, *eval_plan;
     float *weights;                /* L: params.total */
     float *gradients[2];           /* the push slots */
+    struct batch batch;            /* its own copy of the one it computes on */
     float *stats, *stats_out;      /* running statistics; their copy for the server, valid with the last push of an iteration that is evaluated */
     float *states[WORKER_STATES];
     struct reply *replies;         /* [bucket][REPLIES_KEPT], by requirement modulo */

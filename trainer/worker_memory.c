@@ -60,6 +60,22 @@ static int allocate_tables(struct worker *worker, struct error *error)
     return 0;
 }
 
+static int allocate_batch(struct worker *worker, struct error *error)
+{
+    size_t n = (size_t)worker->run->config.data.batch;
+    void *pixels, *labels, *index;
+    if (allocate_table(&pixels, n, shape_count(worker->run->graph->nodes[0].out), error))
+        return -1;
+    worker->batch.pixels = pixels;
+    if (allocate_table(&labels, n, sizeof *worker->batch.labels, error))
+        return -1;
+    worker->batch.labels = labels;
+    if (allocate_table(&index, n, sizeof *worker->batch.index, error))
+        return -1;
+    worker->batch.index = index;
+    return 0;
+}
+
 int worker_init(struct worker *worker, struct run *run, int number, struct error *error)
 {
     memset(worker, 0, sizeof *worker);
@@ -69,7 +85,7 @@ int worker_init(struct worker *worker, struct run *run, int number, struct error
     worker->next_evaluation = run->algorithm->synchronous ? run->server->evaluate_at : -1;
     if (run->backend->device_open(&worker->device, run->processors ? run->processors[number] : -1, error))
         return -1;
-    if (allocate_vectors(worker, error) || allocate_tables(worker, error) || trace_init(&worker->trace, (size_t)run->config.output.trace, error))
+    if (allocate_vectors(worker, error) || allocate_tables(worker, error) || allocate_batch(worker, error) || trace_init(&worker->trace, (size_t)run->config.output.trace, error))
         return -1;
     if (plan_make(&worker->plan, run->backend, worker->device, run->graph, (int)run->config.data.batch, true, error))
         return -1;
@@ -88,6 +104,9 @@ void worker_release(struct worker *worker)
         backend->release(worker->device, vectors[i]);
     for (int state = 0; state < WORKER_STATES; state++)
         backend->release(worker->device, worker->states[state]);
+    door_free(worker->batch.pixels);
+    door_free(worker->batch.labels);
+    door_free(worker->batch.index);
     door_free(worker->replies);
     door_free(worker->chosen);
     door_free(worker->missing);
