@@ -178,7 +178,7 @@ static int open_files(struct session *session, struct error *error)
 
 static void print_start(const struct session *session)
 {
-    char table[8192], emulated[256], algorithm[32], local[64] = "", word[32];
+    char table[8192], emulated[256], algorithm[32], local[64] = "", word[32], train[32], test[32], length[32], epoch[32];
     const struct config *config = &session->config;
     graph_describe(&session->graph, table, sizeof table);
     config_word("train", "algorithm", config->train.algorithm, algorithm, sizeof algorithm);
@@ -188,9 +188,13 @@ static void print_start(const struct session *session)
     }
     summary_emulated(config, emulated, sizeof emulated);
     fputs(table, stdout);
-    printf("\n%s%s, %lld workers of batch %lld on %s, %lld training images of %s, %lld iterations (%lld an epoch), %d buckets%s%s\ninto %s\n\n", algorithm, local, (long long)config->workers.count,
-           (long long)config->data.batch, session->backend->name, (long long)session->train.n, config->data.dataset, (long long)session->run->iterations,
-           (long long)session->run->iterations_per_epoch, session->run->buckets.n, *emulated ? "; emulated: " : "", emulated, session->folder.path);
+    printf("\nalgorithm  %s%s\n", algorithm, local);
+    printf("workers    %lld of batch %lld, on %s\n", (long long)config->workers.count, (long long)config->data.batch, session->backend->name);
+    printf("data       %s, %s training images, %s test images\n", config->data.dataset, grouped(session->train.n, train), grouped(session->test.n, test));
+    printf("length     %s iterations, %s an epoch; %d buckets\n", grouped(session->run->iterations, length), grouped(session->run->iterations_per_epoch, epoch), session->run->buckets.n);
+    if (*emulated)
+        printf("emulated   %s\n", emulated);
+    printf("into       %s\n\n", session->folder.path);
     if (config->train.algorithm == ALGORITHM_ODSGD && config->odsgd.warmup >= session->run->iterations)
         printf("its warm-up of %lld iterations is as long as the run or longer: this is SSGD\n\n", (long long)config->odsgd.warmup);
     fflush(stdout);
