@@ -12,7 +12,7 @@
 VARIANT ?= release
 B := build/$(VARIANT)
 
-WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-psabi $(if $(CI),-Werror)
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-psabi -Werror=implicit-function-declaration $(if $(CI),-Werror)
 CFLAGS ?= -O3 -march=native -g
 ALL_CFLAGS = -std=c11 $(CFLAGS) -fno-math-errno $(WARNINGS) -D_GNU_SOURCE -I. -MMD -MP $(VARIANT_$(VARIANT)) $(DEFINES)
 VARIANT_asan := -O1 -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined

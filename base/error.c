@@ -11,7 +11,7 @@ static void write_message(struct error *error, int code, const char *format, va_
     error->code = code;
     vsnprintf(error->text, sizeof error->text, format, arguments);
     for (char *c = error->text; *c; c++)
-        if (*c == '\n' || *c == '\r')
+        if ((unsigned char)*c < ' ' || *c == 127) /* bytes of a bad file must not steer a terminal */
             *c = ' ';
 }
 
@@ -38,6 +38,17 @@ int fail_errno(struct error *error, int code, int number, const char *format, ..
     size_t n = (size_t)snprintf(reason, sizeof reason, ": %.100s", strerror(number));
     size_t used = strlen(error->text), room = sizeof error->text - 1 - n; /* the reason is kept whole */
     memcpy(error->text + (used < room ? used : room), reason, n + 1);
+    return -1;
+}
+
+int error_place(struct error *error, const char *place)
+{
+    char text[sizeof error->text];
+    memcpy(text, error->text, sizeof text);
+    size_t n = (size_t)snprintf(error->text, sizeof error->text, "%.300s: ", place);
+    size_t kept = strnlen(text, sizeof text - 1 - n);
+    memcpy(error->text + n, text, kept);
+    error->text[n + kept] = 0;
     return -1;
 }
 

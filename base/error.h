@@ -31,6 +31,9 @@ int fail(struct error *error, int code, const char *format, ...) __attribute__((
 /* The same, with ": " and strerror(number) at the end. */
 int fail_errno(struct error *error, int code, int number, const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* Puts "place: " before the message of a failure, where the caller knows the place and whoever found the fault did not. Returns -1. */
+int error_place(struct error *error, const char *place);
+
 /* Impossible states only, never what a user can cause; stays in release builds and exits with EXIT_INVARIANT. */
 #define ASSERT(condition) ((condition) ? (void)0 : assert_failed(#condition, __FILE__, __LINE__))
 _Noreturn void assert_failed(const char *condition, const char *file, int line);

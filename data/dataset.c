@@ -25,7 +25,7 @@ static const struct dataset_format *find_format(const char *name, struct error *
         size_t used = strlen(known);
         snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", names[i]);
     }
-    fail(error, EXIT_USAGE, "dataset: want one of %s, found \"%s\"; the nearest is %s", known, name, nearest_name(name, names));
+    fail(error, EXIT_USAGE, "want one of %s, found \"%s\"; the nearest is %s", known, name, nearest_name(name, names));
     return NULL;
 }
 

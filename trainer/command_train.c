@@ -88,13 +88,21 @@ static int settle(struct session *session, struct error *error)
     return 0;
 }
 
+/* Names the config's file and key before what a room that knows no config has said. */
+static int place_in_config(const struct session *session, const char *key, struct error *error)
+{
+    char place[400];
+    snprintf(place, sizeof place, "%.300s: %s", session->config_path, key);
+    return error->code == EXIT_USAGE ? error_place(error, place) : -1;
+}
+
 static int open_data(struct session *session, struct error *error)
 {
     struct config *config = &session->config;
     char path[4096];
     if (strcmp(config->data.path, "auto") == 0) {
         if (dataset_find(config->data.dataset, path, sizeof path, error))
-            return -1;
+            return place_in_config(session, "[data] dataset", error);
         if (config_set_key(config, "data.path = auto", "data", "path", path, error))
             return -1;
     }
@@ -102,7 +110,7 @@ static int open_data(struct session *session, struct error *error)
         .name = config->data.dataset, .path = config->data.path, .split = SPLIT_TRAIN, .limit = config->data.limit, .seed = (uint64_t)config->train.seed,
     };
     if (dataset_open(&session->train, &request, error))
-        return -1;
+        return place_in_config(session, "[data] dataset", error);
     request.split = SPLIT_TEST;
     request.limit = config->data.test_limit;
     return dataset_open(&session->test, &request, error);
@@ -128,7 +136,7 @@ static int build_graph(struct session *session, struct error *error)
     if (channel_values(request.input.mean, &config->data.mean, data->channels, "mean", session->config_path, error) ||
         channel_values(request.input.std, &config->data.std, data->channels, "std", session->config_path, error))
         return -1;
-    return network_build(&session->graph, config->net.name, &request, error);
+    return network_build(&session->graph, config->net.name, &request, error) ? place_in_config(session, "[net] name", error) : 0;
 }
 
 static int load_weights(struct session *session, struct error *error)

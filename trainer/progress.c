@@ -4,6 +4,7 @@
 #include "trainer/message.h"
 
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 void progress_open(struct progress *progress, const struct schedule *schedule, int64_t global_batch)
@@ -35,19 +36,26 @@ static void write_duration(double seconds, char *text, size_t bytes)
         snprintf(text, bytes, "%ld h %02ld min", s / 3600, s / 60 % 60);
 }
 
+static int terminal_columns(void)
+{
+    struct winsize size;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+}
+
 static void show_live(struct progress *progress, const struct message *report)
 {
-    enum { BAR = 24 };
+    enum { BAR = 16 };
     const struct schedule *schedule = progress->schedule;
     double seconds = (double)report->sent_ns / 1e9, done = (double)report->iteration / (double)schedule->iterations;
     double rate = seconds > 0 ? (double)(report->iteration * progress->global_batch) / seconds : 0;
-    char left[32], number[32], bar[BAR + 1];
+    char left[32], number[32], bar[BAR + 1], line[256];
     write_duration(done > 0 ? seconds * (1 - done) / done : 0, left, sizeof left);
     for (int i = 0; i < BAR; i++)
         bar[i] = i < (int)(done * BAR) ? '=' : i == (int)(done * BAR) ? '>' : ' ';
     bar[BAR] = 0;
-    fprintf(stderr, "\r\033[Kepoch %.1f of %.4g [%s] %s images/s, loss %.4f, accuracy %.2f %%, %s left", (double)report->iteration / (double)schedule->iterations_per_epoch,
-            (double)schedule->iterations / (double)schedule->iterations_per_epoch, bar, grouped((int64_t)rate, number), bits_double(report->value), 100 * bits_double(report->spare), left);
+    snprintf(line, sizeof line, "epoch %.1f of %.4g [%s] %s images/s, loss %.4f, accuracy %.2f %%, %s left", (double)report->iteration / (double)schedule->iterations_per_epoch,
+             (double)schedule->iterations / (double)schedule->iterations_per_epoch, bar, grouped((int64_t)rate, number), bits_double(report->value), 100 * bits_double(report->spare), left);
+    fprintf(stderr, "\r\033[K%.*s", terminal_columns() - 1, line); /* a line that wraps could not be written over */
     fflush(stderr);
     progress->shown = true;
 }

@@ -62,7 +62,7 @@ static void begin_buckets(struct worker *worker)
 static int send_step(struct worker *worker, const struct step_result *result, int samples, struct error *error)
 {
     if (!isfinite(result->loss_sum))
-        return fail(error, EXIT_NOT_FINITE, "iteration %lld, worker %d: the loss is %g", (long long)worker->iteration, worker->number, result->loss_sum);
+        return fail(error, EXIT_NOT_FINITE, "iteration %lld, worker %d: the loss is %s", (long long)worker->iteration, worker->number, isnan(result->loss_sum) ? "nan" : "infinite");
     struct message message = { .kind = MESSAGE_STEP, .iteration = worker->iteration, .value = double_bits(result->loss_sum), .spare = result->correct, .version = samples };
     worker_send(worker, &message);
     return 0;
