@@ -6,7 +6,7 @@
 #   fuzz   every parser under libFuzzer, FUZZ_SECONDS each        bench  the tables of docs/performance.md
 #   lint   warnings as errors, the rooms' include rules, docs/config.md up to date
 #   docs   writes docs/config.md           clean, help
-# Variables: ONEDNN=0 leaves oneDNN out, ONEDNN=1 insists on it; VARIANT=release|asan|tsan; CC, CFLAGS.
+# Variables: ONEDNN=0 leaves oneDNN out, ONEDNN=1 insists on it; VARIANT=release|asan|tsan|fuzz; CC, CFLAGS.
 
 .DEFAULT_GOAL := all
 VARIANT ?= release
@@ -17,6 +17,7 @@ CFLAGS ?= -O3 -march=native -g
 ALL_CFLAGS = -std=c11 $(CFLAGS) -fno-math-errno $(WARNINGS) -D_GNU_SOURCE -I. -MMD -MP $(VARIANT_$(VARIANT)) $(DEFINES)
 VARIANT_asan := -O1 -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 VARIANT_tsan := -O1 -fsanitize=thread
+VARIANT_fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 
 # Debian 12 has oneDNN 2; its interface changed with 3.
 HAS_ONEDNN := $(shell printf '\043include <oneapi/dnnl/dnnl_version.h>\n\043if DNNL_VERSION_MAJOR != 2\n\043error\n\043endif\n' | $(CC) -E -x c - >/dev/null 2>&1 && echo 1 || echo 0)
@@ -33,6 +34,7 @@ LEFT_OUT := $(if $(filter 1,$(ONEDNN)),,$(wildcard cpu/dnnl*.c)) trainer/main.c
 LIBRARY := $(patsubst %.c,$(B)/%.o,$(filter-out $(LEFT_OUT),$(wildcard $(addsuffix /*.c,$(ROOMS)))))
 TESTS := $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/fuzz_*.c),$(wildcard tests/*.c)))
 FUZZERS := $(patsubst tests/fuzz_%.c,%,$(wildcard tests/fuzz_*.c))
+FUZZED := $(filter $(addprefix $(B)/,base/% data/% nets/% trainer/config% trainer/weights%),$(LIBRARY))
 BENCHES := $(patsubst bench/%.c,build/release/bench/%,$(wildcard bench/*.c))
 
 all: $(B)/onestep
@@ -63,15 +65,15 @@ test:
 	@sh .ci/needs test
 	@sh tests/all
 
-fuzz: $(addprefix fuzz-,$(FUZZERS))
+fuzz:
+	@$(MAKE) --no-print-directory VARIANT=fuzz CC=clang ONEDNN=0 $(addprefix build/fuzz/run-,$(FUZZERS)) > build/fuzz.log 2>&1 || { tail -n 20 build/fuzz.log; echo "FAIL fuzz: build"; exit 1; }
+	@for name in $(FUZZERS); do \
+	    mkdir -p build/fuzz/corpus/$$name; \
+	    if ASAN_OPTIONS=allocator_may_return_null=1 build/fuzz/run-$$name -max_total_time=$(or $(FUZZ_SECONDS),60) -timeout=10 -artifact_prefix=build/fuzz/$$name- build/fuzz/corpus/$$name tests/inputs/$$name \
+	        > build/fuzz/$$name.log 2>&1; then echo "PASS fuzz: $$name"; else tail -n 20 build/fuzz/$$name.log; echo "FAIL fuzz: $$name"; fi; done
 
-# The fuzzer is built from the whole library but oneDNN; failing inputs become files in tests/inputs/NAME.
-fuzz-%: tests/fuzz_%.c
-	@mkdir -p build/fuzz/$*-corpus tests/inputs/$*
-	@clang -std=c11 -O1 -g -march=native -fno-math-errno -D_GNU_SOURCE -I. -DONESTEP_VERSION='"$(VERSION)"' -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
-	    -o build/fuzz/$* $< $(filter-out cpu/dnnl%.c trainer/main.c,$(wildcard $(addsuffix /*.c,$(ROOMS)))) -linih -lcjson -lhwloc -lz -lm -lpthread
-	@if ASAN_OPTIONS=allocator_may_return_null=1 build/fuzz/$* -max_total_time=$(or $(FUZZ_SECONDS),60) -timeout=10 -artifact_prefix=build/fuzz/$*- build/fuzz/$*-corpus tests/inputs/$* \
-	    > build/fuzz/$*.log 2>&1; then echo "PASS fuzz: $* ($$(sed -n 's/^Done \([0-9]*\) runs.*/\1/p' build/fuzz/$*.log) runs)"; else echo "FAIL fuzz: $*"; tail -n 20 build/fuzz/$*.log; fi
+build/fuzz/run-%: build/fuzz/tests/fuzz_%.o $(FUZZED)
+	@$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 bench: all $(BENCHES)
 	@sh bench/run
