@@ -123,7 +123,7 @@ void trial_build(struct trial *trial, const struct chain *chain, struct draws *d
     }
     graph_init(graph, "trial", &(struct input_args){ .c = trial->at_input ? trial->in.c : 2, .h = trial->in.h, .w = trial->in.w });
     for (int k = 0; k < chain->n_inputs && !trial->at_input; k++) {
-        char name[8];
+        char name[24];
         snprintf(name, sizeof name, "in%d", k);
         /* The inputs of a concatenation differ in their channels. */
         int filters = trial->in.c + (chain->build == build_concat ? k : 0);
