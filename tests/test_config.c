@@ -269,7 +269,7 @@ static void what_is_wrong_is_told(void **state)
         { "[data\n", "x.ini:1: want [section], key = value, or a comment, got \"[data\"" },
         { "[data] x\n", "x.ini:1: want [section], key = value, or a comment, got \"[data] x\"" },
         { "[data]\nshuffle = true\n batch = 12\n", "x.ini:3: want no blanks before a key or a section, got \" batch = 12\"" },
-        { "\t[data]\n", "x.ini:1: want no blanks before a key or a section, got \"\t[data]\"" },
+        { "\t[data]\n", "x.ini:1: want no blanks before a key or a section, got \" [data]\"" },
         { "[data]\nan unknown line that is long enough to be cut before its end\n", "x.ini:2: want [section], key = value, or a comment, got \"an unknown line that is long enough to b...\"" },
         { "[data]\nbatch = 0\nbacth = 1\nx\n", "x.ini:2: [data] batch: want 1..65536, got \"0\"" }, /* the first one is told */
     };
