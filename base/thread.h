@@ -1,4 +1,4 @@
-/* Threads: start with a name, join, pin to a processor. */
+/* Threads: start with a name, join, ask for quick wake-ups. */
 #ifndef BASE_THREAD_H
 #define BASE_THREAD_H
 
@@ -8,6 +8,10 @@ struct error;
 
 /* EXIT_MEMORY when the system will not give another thread. `name`: at most 15 characters, shown by ps and gdb. */
 int thread_start(pthread_t *thread, const char *name, void *(*run)(void *context), void *context, struct error *error);
+
+/* Asks that the calling thread, when it is woken, runs soon, though busy threads have its processor: a short slice for Linux's scheduler (6.12 and later;
+ * others ignore it). For threads that mostly sleep and that others wait for. */
+void thread_wake_soon(void);
 
 /* Waits for it to end. */
 void thread_join(pthread_t thread);

@@ -2,6 +2,7 @@
 #include "trainer/server_parts.h"
 
 #include "base/door.h"
+#include "base/thread.h"
 #include "trainer/message.h"
 #include "trainer/worker.h"
 
@@ -197,6 +198,7 @@ void *server_main(void *context)
     struct server *server = context;
     struct run *run = server->run;
     struct error error = { 0 };
+    thread_wake_soon();
     if (work(server, &error))
         halt_raise(run, &error);
     for (int k = 0; k < run->k; k++)
