@@ -5,7 +5,7 @@
 #   asan, tsan  the tests under one sanitizer
 #   fuzz   every parser under libFuzzer, FUZZ_SECONDS each        bench  the tables of docs/performance.md
 #   lint   warnings as errors, the rooms' include rules, docs/config.md up to date
-#   docs   writes docs/config.md           clean, help
+#   peers  PyTorch in .venv, for bench     docs   writes docs/config.md     clean, help
 # Variables: ONEDNN=0 leaves oneDNN out, ONEDNN=1 insists on it; VARIANT=release|asan|tsan|fuzz; CC, CFLAGS.
 
 .DEFAULT_GOAL := all
@@ -78,6 +78,9 @@ build/fuzz/run-%: build/fuzz/tests/fuzz_%.o $(FUZZED)
 bench: all $(BENCHES)
 	@sh bench/run
 
+peers:
+	@sh bench/peers/setup
+
 lint:
 	@$(MAKE) --no-print-directory CI=1 VARIANT=release all build/release/tests/run
 	@sh tests/rooms.sh
@@ -95,4 +98,4 @@ clean:
 help:
 	@sed -n '2,10s/^# \{0,1\}//p' Makefile
 
-.PHONY: all run test fuzz bench lint docs asan tsan clean help
+.PHONY: all run test fuzz bench peers lint docs asan tsan clean help
