@@ -98,4 +98,5 @@ clean:
 help:
 	@sed -n '2,10s/^# \{0,1\}//p' Makefile
 
+.SECONDARY:
 .PHONY: all run test fuzz bench peers lint docs asan tsan clean help
