@@ -444,7 +444,7 @@ second_signal()
     while [ ! -s out ] && [ $tries -lt 200 ]; do sleep 0.05; tries=$((tries + 1)); done
     sleep 0.5
     kill -INT $process
-    sleep 0.3
+    sleep 1 # well beyond the 300 ms within which a second signal counts as the first one again
     kill -0 $process 2> /dev/null || echo "the first signal did not wait for the step"
     kill -TERM $process
     tries=0
