@@ -40,6 +40,7 @@ struct dataset {
     const struct dataset_format *format;
     int64_t n;
     int channels, height, width, classes;
+    const char *const *class_names; /* [classes], owned by the dataset until it is closed; NULL: classes are numbers only */
     size_t sample_bytes; /* the longest raw sample */
     void *state;         /* the format's */
 };

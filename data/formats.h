@@ -2,6 +2,9 @@
 #ifndef DATA_FORMATS_H
 #define DATA_FORMATS_H
 
+/* "0".."9" (mnist.c). */
+extern const char *const digit_names[];
+
 extern const struct dataset_format dataset_mnist;
 extern const struct dataset_format dataset_synthetic;
 

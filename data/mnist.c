@@ -13,6 +13,8 @@ enum { CLASSES = 10, PATH_ROOM = 4096 };
 
 struct mnist { struct idx images, labels; };
 
+const char *const digit_names[CLASSES] = { "0", "1", "2", "3", "4", "5", "6", "7", "8", "9" };
+
 static const char *const prefixes[] = { [SPLIT_TRAIN] = "train", [SPLIT_TEST] = "t10k" };
 
 static int open_part(struct idx *idx, const struct dataset_request *request, const char *part, int dimensions, char *path, struct error *error)
@@ -65,6 +67,7 @@ static int mnist_open(struct dataset *dataset, const struct dataset_request *req
     dataset->height = (int)mnist->images.sides[0];
     dataset->width = (int)mnist->images.sides[1];
     dataset->classes = CLASSES;
+    dataset->class_names = digit_names;
     dataset->sample_bytes = mnist->images.item_bytes;
     return 0;
 }

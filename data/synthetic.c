@@ -159,6 +159,7 @@ static int synthetic_open(struct dataset *dataset, const struct dataset_request 
     dataset->channels = 1;
     dataset->height = dataset->width = SIDE;
     dataset->classes = CLASSES;
+    dataset->class_names = digit_names;
     dataset->sample_bytes = SIDE * SIDE;
     return 0;
 }

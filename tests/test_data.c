@@ -102,6 +102,7 @@ static void assert_accepted(const struct place *place)
     assert_int_equal(open_train(place, &dataset, &error), 0);
     assert_int_equal(dataset.n, N);
     assert_true(dataset.channels == 1 && dataset.height == 2 && dataset.width == 3 && dataset.classes == 10);
+    assert_string_equal(dataset.class_names[9], "9");
     for (int i = 0; i < N; i++) {
         uint8_t pixels[PIXELS];
         size_t bytes;
