@@ -123,7 +123,7 @@ wrong_config()
     config '[optimizer]\nlr = 1e30\n';        refuse 2 'bad.ini:2: [optimizer] lr: want 0..1e+06, got "1e30"' train bad.ini
     config '[optimizer]\nlr = nan\n';         refuse 2 'bad.ini:2: [optimizer] lr: want 0..1e+06, got "nan"' train bad.ini
     config '[data]\nshuffle = yes\n';         refuse 2 'bad.ini:2: [data] shuffle: want true or false, got "yes"' train bad.ini
-    config '[schedule]\nkind = linear\n';     refuse 2 'bad.ini:2: [schedule] kind: want constant, step or cosine, got "linear"' train bad.ini
+    config '[schedule]\nkind = linear\n';     refuse 2 'bad.ini:2: [schedule] kind: want constant, step, cosine or one-cycle, got "linear"' train bad.ini
     config '[data]\nmean = 1,,2\n';           refuse 2 'bad.ini:2: [data] mean: want numbers in -1e+06..1e+06, with commas between them, got "1,,2"' train bad.ini
     config 'batch = 12\n[data]\n';            refuse 2 'bad.ini:1: batch: want a [section] line before the first key' train bad.ini
     config '[data]\nbatch = 1\n[net]\nname = mlp\n[data]\nbatch = 2\n'

@@ -77,6 +77,47 @@ static void cosine(void **state)
         assert_true(schedule_factor(&schedule, t + 1) < schedule_factor(&schedule, t));
 }
 
+/* What torch.optim.lr_scheduler.OneCycleLR(max_lr=1, total_steps=10, cycle_momentum=False) gives. */
+static void one_cycle_of_ten(void **state)
+{
+    (void)state;
+    struct config config = MADE("schedule.kind=one-cycle");
+    struct schedule schedule = { &config, 10, 5 };
+    static const double expected[] = { 0.04, 0.52, 1, 0.9504846320134737, 0.8117456539497631, 0.6112620219362893, 0.38874197806371075, 0.18825834605023697, 0.049519367986526286, 4e-06 };
+    for (int t = 0; t < 10; t++)
+        assert_near(schedule_factor(&schedule, t), expected[t]);
+    assert_near(schedule_factor(&schedule, 10), 4e-06);
+}
+
+/* The rise ends at step 0.455 * 100 - 1 = 44.5, between two steps. */
+static void one_cycle_by_its_definition(void **state)
+{
+    (void)state;
+    struct config config = MADE("optimizer.lr=2", "schedule.kind=one-cycle", "schedule.pct_start=0.455", "schedule.div_factor=10", "schedule.final_div_factor=100");
+    struct schedule schedule = { &config, 100, 10 };
+    for (int64_t t = 0; t < 100; t++) {
+        double rise = 0.1 + 0.9 * (1 - cos(acos(-1) * (double)t / 44.5)) / 2, fall = 0.001 + 0.999 * (1 + cos(acos(-1) * ((double)t - 44.5) / 54.5)) / 2;
+        assert_near(schedule_factor(&schedule, t), t <= 44 ? rise : fall);
+    }
+    assert_true(schedule_rate(&schedule, 0) == 0.2f);
+    assert_true(schedule_rate(&schedule, 99) == 0.002f);
+}
+
+static void one_cycle_in_one_direction(void **state)
+{
+    (void)state;
+    struct config down = MADE("schedule.kind=one-cycle", "schedule.pct_start=0"), up = MADE("schedule.kind=one-cycle", "schedule.pct_start=1");
+    struct schedule falls = { &down, 5, 5 }, rises = { &up, 5, 5 }, once = { &down, 1, 1 };
+    for (int64_t t = 0; t < 4; t++) {
+        assert_true(schedule_factor(&falls, t) > schedule_factor(&falls, t + 1));
+        assert_true(schedule_factor(&rises, t) < schedule_factor(&rises, t + 1));
+    }
+    assert_near(schedule_factor(&rises, 0), 0.04);
+    assert_near(schedule_factor(&rises, 4), 1);
+    assert_near(schedule_factor(&falls, 4), 4e-06);
+    assert_near(schedule_factor(&once, 0), 4e-06);
+}
+
 /* A run shorter than its warm-up, and one of a single iteration. */
 static void short_runs(void **state)
 {
@@ -93,7 +134,8 @@ static void short_runs(void **state)
 int test_schedule(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(constant), cmocka_unit_test(linear_warmup), cmocka_unit_test(steps), cmocka_unit_test(steps_after_warmup), cmocka_unit_test(cosine), cmocka_unit_test(short_runs),
+        cmocka_unit_test(constant), cmocka_unit_test(linear_warmup), cmocka_unit_test(steps), cmocka_unit_test(steps_after_warmup), cmocka_unit_test(cosine),
+        cmocka_unit_test(one_cycle_of_ten), cmocka_unit_test(one_cycle_by_its_definition), cmocka_unit_test(one_cycle_in_one_direction), cmocka_unit_test(short_runs),
     };
     return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);
 }

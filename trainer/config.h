@@ -18,7 +18,7 @@ enum algorithm_choice { ALGORITHM_SSGD, ALGORITHM_ASGD, ALGORITHM_DCASGD, ALGORI
 enum local_update { LOCAL_NONE, LOCAL_SGD, LOCAL_DC, LOCAL_ADC, LOCAL_PREDICT };
 enum dc_backup { BACKUP_BASE, BACKUP_LOCAL };
 enum async_order { ORDER_FREE, ORDER_ROUND_ROBIN, ORDER_REPLAY };
-enum schedule_kind { SCHEDULE_CONSTANT, SCHEDULE_STEP, SCHEDULE_COSINE };
+enum schedule_kind { SCHEDULE_CONSTANT, SCHEDULE_STEP, SCHEDULE_COSINE, SCHEDULE_ONE_CYCLE };
 enum duplex { DUPLEX_FULL, DUPLEX_HALF };
 enum bn_stats { BN_STATS_MEAN, BN_STATS_WORKER0 };
 enum automatic { AUTOMATIC = -1 }; /* of a switch that may be left to the program */
@@ -53,6 +53,7 @@ struct config {
     struct {
         int kind; /* enum schedule_kind */
         double warmup_epochs, gamma, final;
+        double pct_start, div_factor, final_div_factor;
         struct real_list steps;
     } schedule;
     struct {

@@ -42,6 +42,13 @@ static int check_lists(const struct config *config, const char *name, struct err
     const struct real_list *slowdown = &config->workers.slowdown;
     if (slowdown->n != 1 && config->workers.count && slowdown->n != config->workers.count)
         return fail(error, EXIT_USAGE, "%s: [workers] slowdown: want one number, or one for each of %lld workers, got %d", name, (long long)config->workers.count, slowdown->n);
+    return 0;
+}
+
+static int check_schedule(const struct config *config, const char *name, struct error *error)
+{
+    if (config->schedule.kind == SCHEDULE_ONE_CYCLE && config->schedule.warmup_epochs > 0)
+        return fail(error, EXIT_USAGE, "%s: [schedule] warmup_epochs: kind = one-cycle has a rise of its own (pct_start) and wants 0, got %g", name, config->schedule.warmup_epochs);
     if (config->schedule.kind == SCHEDULE_STEP && !config->schedule.steps.n)
         return fail(error, EXIT_USAGE, "%s: [schedule] steps: kind = step wants at least one epoch, got none", name);
     for (int i = 1; i < config->schedule.steps.n; i++)
@@ -52,7 +59,8 @@ static int check_lists(const struct config *config, const char *name, struct err
 
 int config_check(const struct config *config, const char *name, struct error *error)
 {
-    if (check_required(config, name, error) || check_length(config, name, error) || check_async(config, name, error) || check_lists(config, name, error))
+    if (check_required(config, name, error) || check_length(config, name, error) || check_async(config, name, error) || check_lists(config, name, error) ||
+        check_schedule(config, name, error))
         return -1;
     if (strcmp(config->workers.devices, "auto") != 0 && strcmp(config->workers.devices, "cpu") != 0)
         return fail(error, EXIT_USAGE, "%s: [workers] devices: want auto or cpu, got \"%s\"", name, config->workers.devices);

@@ -45,11 +45,14 @@ const struct config_row config_rows[] = {
     BOOL(optimizer, nesterov, "false", "Nesterov's momentum, as PyTorch defines it"),
     BOOL(optimizer, decay_all, "false", "decay biases and normalization parameters too"),
 
-    CHOICE(schedule, kind, SCHEDULE_CONSTANT, "constant|step|cosine", "constant", "how the learning rate moves after the warm-up"),
+    CHOICE(schedule, kind, SCHEDULE_CONSTANT, "constant|step|cosine|one-cycle", "constant", "how the learning rate moves after the warm-up; one-cycle has its own (arXiv 1708.07120)"),
     REAL(schedule, warmup_epochs, 0, 1e6, "0", "linear warm-up from 0 over so many epochs"),
     REALS(schedule, steps, 0, 1e6, "", "step: the epochs at which the rate is multiplied by gamma"),
     REAL(schedule, gamma, 0, 1, "0.1", "step: the factor"),
     REAL(schedule, final, 0, 1, "0", "cosine: the fraction of the rate that is left at the end"),
+    REAL(schedule, pct_start, 0, 1, "0.3", "one-cycle: the part of the run in which the rate rises to optimizer.lr, as in PyTorch's OneCycleLR"),
+    REAL(schedule, div_factor, 1, 1e9, "25", "one-cycle: the run starts from optimizer.lr divided by this"),
+    REAL(schedule, final_div_factor, 1, 1e12, "1e+04", "one-cycle: and ends on that divided by this"),
 
     INTEGER(odsgd, warmup, 0, 1e12, "200", "n: iterations of SSGD before the one-step delay begins"),
     CHOICE(odsgd, local_update, LOCAL_NONE, "none|sgd|dc|adc|predict", "predict", "how a worker gets from W_t and its own gradient to L_{t+1}"),

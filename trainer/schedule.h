@@ -11,7 +11,9 @@ struct schedule {
 };
 
 /* What the base rate is multiplied by in iteration t (0-based): linear warm-up (t+1)/w over the first w iterations, then the schedule's own
- * factor: 1; gamma^(steps passed); or final + (1 - final)(1 + cos(pi (t-w)/(T-w)))/2 (Loshchilov and Hutter, arXiv 1608.03983). Pure. */
+ * factor: 1; gamma^(steps passed); final + (1 - final)(1 + cos(pi (t-w)/(T-w)))/2 (Loshchilov and Hutter, arXiv 1608.03983); or PyTorch's OneCycleLR
+ * (Smith and Topin, arXiv 1708.07120) without warm-up: half a cosine from 1/div_factor to 1 at step pct_start T - 1, another down to
+ * 1/(div_factor final_div_factor) at step T - 1. Pure. */
 double schedule_factor(const struct schedule *schedule, int64_t t);
 
 /* eta_t in fp32. */
