@@ -166,6 +166,7 @@ int onednn_linear(struct op **op, const struct op_request *request, const struct
 int onednn_relu(struct op **op, const struct op_request *request, struct error *error);
 int onednn_batchnorm(struct op **op, const struct op_request *request, const struct batchnorm_args *args, struct error *error);
 int onednn_add(struct op **op, const struct op_request *request, const struct add_args *args, struct error *error);
+int onednn_shortcut(struct op **op, const struct op_request *request, const struct shortcut_args *args, struct error *error);
 int onednn_concat(struct op **op, const struct op_request *request, struct error *error);
 int onednn_dropout(struct op **op, const struct op_request *request, const struct dropout_args *args, struct error *error);
 int onednn_lrn(struct op **op, const struct op_request *request, const struct lrn_args *args, struct error *error);

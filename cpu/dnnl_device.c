@@ -80,8 +80,8 @@ static void close_device(struct device *device)
         .name = table_name, .help = text, .fusions = { .batchnorm_relu = true }, \
         .device_open = open, .device_close = close_device, .allocate = cpu_allocate, .release = cpu_release, \
         .input = onednn_input, .conv = onednn_conv, .pool = onednn_pool, .linear = onednn_linear, .relu = onednn_relu, \
-        .batchnorm = onednn_batchnorm, .add = onednn_add, .concat = onednn_concat, .dropout = onednn_dropout, .lrn = onednn_lrn, \
-        .loss = onednn_loss, \
+        .batchnorm = onednn_batchnorm, .add = onednn_add, .shortcut = onednn_shortcut, .concat = onednn_concat, .dropout = onednn_dropout, \
+        .lrn = onednn_lrn, .loss = onednn_loss, \
         .accumulate = onednn_accumulate, .result = onednn_result, .tensor_out = onednn_tensor_out, .tensor_in = onednn_tensor_in, \
         .copy = cpu_copy, .sgd = cpu_sgd, .local = cpu_local, .predict = cpu_predict, .forecast = cpu_forecast, \
     }

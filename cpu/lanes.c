@@ -67,6 +67,7 @@ const struct backend backend_lanes = {
     .batchnorm = lanes_batchnorm,
     .add = lanes_add,
     .concat = lanes_concat,
+    .shortcut = lanes_shortcut,
     .dropout = lanes_dropout,
     .lrn = lanes_lrn,
     .loss = lanes_loss,

@@ -35,6 +35,7 @@ int lanes_linear(struct op **op, const struct op_request *request, const struct 
 int lanes_relu(struct op **op, const struct op_request *request, struct error *error);
 int lanes_batchnorm(struct op **op, const struct op_request *request, const struct batchnorm_args *args, struct error *error);
 int lanes_add(struct op **op, const struct op_request *request, const struct add_args *args, struct error *error);
+int lanes_shortcut(struct op **op, const struct op_request *request, const struct shortcut_args *args, struct error *error);
 int lanes_concat(struct op **op, const struct op_request *request, struct error *error);
 int lanes_dropout(struct op **op, const struct op_request *request, const struct dropout_args *args, struct error *error);
 int lanes_lrn(struct op **op, const struct op_request *request, const struct lrn_args *args, struct error *error);

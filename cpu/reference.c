@@ -61,6 +61,7 @@ const struct backend backend_reference = {
     .batchnorm = reference_batchnorm,
     .add = reference_add,
     .concat = reference_concat,
+    .shortcut = reference_shortcut,
     .dropout = reference_dropout,
     .lrn = reference_lrn,
     .loss = reference_loss,

@@ -32,6 +32,7 @@ int reference_linear(struct op **op, const struct op_request *request, const str
 int reference_relu(struct op **op, const struct op_request *request, struct error *error);
 int reference_batchnorm(struct op **op, const struct op_request *request, const struct batchnorm_args *args, struct error *error);
 int reference_add(struct op **op, const struct op_request *request, const struct add_args *args, struct error *error);
+int reference_shortcut(struct op **op, const struct op_request *request, const struct shortcut_args *args, struct error *error);
 int reference_concat(struct op **op, const struct op_request *request, struct error *error);
 int reference_dropout(struct op **op, const struct op_request *request, const struct dropout_args *args, struct error *error);
 int reference_lrn(struct op **op, const struct op_request *request, const struct lrn_args *args, struct error *error);

@@ -142,6 +142,7 @@ struct backend {
     void (*result)(struct op *loss, struct step_result *result);                                        /* of the last forward; waits for it */
     void (*tensor_out)(struct device *device, const struct tensor *tensor, bool gradient, float *nchw); /* to [B][C][H][W], for tests and predict */
     void (*tensor_in)(struct device *device, const struct tensor *tensor, bool gradient, const float *nchw);
+    int (*shortcut)(struct op **op, const struct op_request *request, const struct shortcut_args *args, struct error *error);
 
     /* ---- flat passes ---- */
     void (*copy)(struct device *device, float *to, const float *from, size_t n);

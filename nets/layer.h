@@ -17,6 +17,6 @@ struct layer {
     int (*prepare)(const struct backend *backend, struct op **op, const struct op_request *request, const union layer_args *args, struct error *error);
 };
 
-extern const struct layer layer_input, layer_conv, layer_pool, layer_linear, layer_relu, layer_batchnorm, layer_add, layer_concat, layer_dropout, layer_lrn, layer_loss;
+extern const struct layer layer_input, layer_conv, layer_pool, layer_linear, layer_relu, layer_batchnorm, layer_add, layer_shortcut, layer_concat, layer_dropout, layer_lrn, layer_loss;
 
 #endif

@@ -35,6 +35,12 @@ struct batchnorm_args { float epsilon, momentum; bool relu; /* fused */ };
 
 struct add_args { bool relu; /* fused */ };
 
+/* A residual connection without parameters where the shape changes: every stride-th row and column, zeros for the channels that are new. */
+struct shortcut_args { int channels, stride; };
+
+/* How many planes of zeros stand before the input's own. */
+static inline int shortcut_front(int in, int out) { return (out - in) / 2; }
+
 /* Zeroes with probability p, scales what is kept by 1/(1-p); nothing in evaluation (Srivastava et al. 2014). `id`: the layer's number in the random counter. */
 struct dropout_args { float p; unsigned id; };
 
@@ -51,6 +57,7 @@ union layer_args {
     struct linear_args linear;
     struct batchnorm_args batchnorm;
     struct add_args add;
+    struct shortcut_args shortcut;
     struct dropout_args dropout;
     struct lrn_args lrn;
     struct loss_args loss;

@@ -13,6 +13,7 @@ int pool(struct graph *graph, int x, const struct pool_args *args);
 int global_avgpool(struct graph *graph, int x);
 int batchnorm(struct graph *graph, int x, const char *name);
 int add(struct graph *graph, int x, int y);
+int shortcut(struct graph *graph, int x, int channels, int stride);
 int concat(struct graph *graph, const int *x, int n);
 int dropout(struct graph *graph, int x, float p);
 int lrn(struct graph *graph, int x, const struct lrn_args *args);

@@ -71,6 +71,13 @@ static int build_batchnorm(struct graph *graph, const int *x, struct shape in, s
 static int build_batchnorm_relu(struct graph *graph, const int *x, struct shape in, struct draws *draws) { return relu(graph, build_batchnorm(graph, x, in, draws)); }
 static int build_add(struct graph *graph, const int *x, struct shape in, struct draws *draws) { (void)in, (void)draws; return add(graph, x[0], x[1]); }
 static int build_add_relu(struct graph *graph, const int *x, struct shape in, struct draws *draws) { return relu(graph, build_add(graph, x, in, draws)); }
+
+/* Sometimes no new channels, or no stride. */
+static int build_shortcut(struct graph *graph, const int *x, struct shape in, struct draws *draws)
+{
+    return shortcut(graph, *x, in.c + draw_one(draws, (int[]){ 0, 1, 3, 16, 32 }, 5), 1 + draw_below(draws, 3));
+}
+
 static int build_concat(struct graph *graph, const int *x, struct shape in, struct draws *draws) { (void)in, (void)draws; return concat(graph, x, 3); }
 static int build_dropout(struct graph *graph, const int *x, struct shape in, struct draws *draws) { (void)in; return dropout(graph, *x, draw_below(draws, 2) ? 0.5f : 0.2f); }
 
@@ -104,6 +111,7 @@ const struct chain chains[] = {
     { "batchnorm + relu", 1, build_batchnorm_relu, 1e-4, false },
     { "add", 2, build_add, 0, false },
     { "add + relu", 2, build_add_relu, 0, false },
+    { "shortcut", 1, build_shortcut, 0, false },
     { "concat", 3, build_concat, 0, false },
     { "dropout", 1, build_dropout, 1e-6, false },
     { "lrn", 1, build_lrn, 1e-4, false },
