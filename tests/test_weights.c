@@ -118,6 +118,49 @@ static void pytorchs_file_is_read(void **state)
     assert_true(net->weights[offset_of(net, "fc2.weight")] == 17);
 }
 
+/* State of a run stands in the same file, averages among it: a second vector of weights, all of them 100 more, and one averaged statistic. */
+static void state_of_a_run_is_passed_over(void **state)
+{
+    struct net *net = *state;
+#define OWN(name, shape, begin, end) ",\"onestep." name "\":{\"dtype\":\"F32\",\"shape\":" shape ",\"data_offsets\":[" #begin "," #end "]}"
+    struct file file = file_of("{" FC1_BIAS "," FC1_WEIGHT "," BN1 "," FC2 ",\"bn1.running_mean\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[92,104]}"
+                               OWN("momentum/worker 0", "[92]", 104, 196) OWN("anything at all", "[]", 196, 200)
+                               OWN("ema/fc1.bias", "[3]", 200, 212) OWN("ema/fc1.weight", "[3,2]", 212, 236) OWN("ema/bn1.weight", "[3]", 236, 248) OWN("ema/bn1.bias", "[3]", 248, 260)
+                               OWN("ema/fc2.bias", "[2]", 260, 268) OWN("ema/fc2.weight", "[2,3]", 268, 292) OWN("ema/bn1.running_var", "[3]", 292, 304) "}", 76);
+    char path[] = "/tmp/onestep-weights-XXXXXX";
+    struct error error;
+    net->stats[HIDDEN] = 7;
+    if (parse(net, &file, &error))
+        fail_msg("%s", error.text);
+    assert_true(net->weights[offset_of(net, "fc2.weight")] == 17 && net->stats[0] == 23 && net->stats[HIDDEN] == 7);
+    int fd = mkstemp(path);
+    assert_true(fd >= 0 && write(fd, file.bytes, file.n) == (ssize_t)file.n && close(fd) == 0);
+    if (weights_load_average(path, &net->graph, net->weights, net->stats, &error))
+        fail_msg("%s", error.text);
+    unlink(path);
+    assert_true(net->weights[offset_of(net, "fc2.weight")] == 67 && net->weights[offset_of(net, "fc1.bias")] == 50);
+    assert_true(net->stats[0] == 23 && net->stats[HIDDEN] == 73);
+    memcpy(strstr(file.bytes + 8, "[196,200]"), "[192,200]", 9);
+    expect_refused(net, &file, "w: tensors onestep.momentum/worker 0 and onestep.anything at all share byte 192 of the data");
+    struct file twice = file_of("{" FC1_BIAS "," FC1_WEIGHT "," BN1 "," FC2 OWN("a", "[]", 92, 96) OWN("a", "[]", 96, 100) "}", 25);
+    expect_refused(net, &twice, "w: tensor onestep.a: is there twice");
+}
+
+/* Half an average is none. */
+static void a_missing_average_is_told(void **state)
+{
+    struct net *net = *state;
+    struct file file = file_of("{" FC1_BIAS "," FC1_WEIGHT "," BN1 "," FC2 OWN("ema/fc1.weight", "[3,2]", 92, 116) "}", 29);
+    char path[] = "/tmp/onestep-weights-XXXXXX", want[128];
+    struct error error = { 0 };
+    int fd = mkstemp(path);
+    assert_true(fd >= 0 && write(fd, file.bytes, file.n) == (ssize_t)file.n && close(fd) == 0);
+    assert_int_equal(weights_load_average(path, &net->graph, net->weights, net->stats, &error), -1);
+    snprintf(want, sizeof want, "%s: tensor onestep.ema/fc1.bias is missing: want all of small", path);
+    assert_string_equal(error.text, want);
+    unlink(path);
+}
+
 static void wrong_headers_are_told(void **state)
 {
     static const struct { const char *header; size_t floats; const char *want; } cases[] = {
@@ -255,6 +298,7 @@ static void what_is_saved_loads(void **state)
 {
     struct net *net = *state, saved = *net;
     char folder[] = "/tmp/onestep-weights-XXXXXX", path[64], config[] = "[data]\npath = \"quotes\" and \\ and \xc3\xa9\n", *text;
+    static const char *const classes[OUT] = { "cat", "the \"dog\"" };
     struct error error = { 0 };
     size_t n;
     uint64_t header;
@@ -264,7 +308,7 @@ static void what_is_saved_loads(void **state)
         saved.weights[i] = (float)(i + 1) / 7;
     for (int i = 0; i < STATS; i++)
         saved.stats[i] = -(float)(i + 1) / 7;
-    const struct weights_metadata metadata = { .config = config, .iteration = 1234567890123, .sample_offset = 5 };
+    const struct weights_metadata metadata = { .config = config, .iteration = 1234567890123, .sample_offset = 5, .classes = classes };
     for (int round = 0; round < 2; round++) /* new, then over an older one */
         assert_int_equal(weights_save(path, &net->graph, saved.weights, saved.stats, &metadata, &error), 0);
     if (weights_load(path, &net->graph, net->weights, net->stats, &error))
@@ -275,6 +319,8 @@ static void what_is_saved_loads(void **state)
     memcpy(&header, text, sizeof header);
     assert_true(header % 8 == 0 && n == sizeof header + header + sizeof saved.weights + sizeof saved.stats);
     assert_non_null(strstr(text + 8, "\"iteration\":\"1234567890123\""));
+    assert_non_null(strstr(text + 8, "\"input\":\"[2,1,1]\""));
+    assert_non_null(strstr(text + 8, "\"classes\":\"[\\\"cat\\\",\\\"the \\\\\\\"dog\\\\\\\"\\\"]\""));
     assert_non_null(strstr(text + 8, "\"fc1.weight\":{\"dtype\":\"F32\",\"shape\":[3,2],\"data_offsets\":[0,24]}"));
     door_free(text);
     door_fail_at(DOOR_WRITE, 3, 28, false);
@@ -298,7 +344,7 @@ static void a_file_too_large_is_not_read(void **state)
     assert_true(fd >= 0 && ftruncate(fd, 200 << 20) == 0);
     assert_int_equal(close(fd), 0);
     assert_int_equal(weights_load(path, &net->graph, net->weights, net->stats, &error), -1);
-    snprintf(want, sizeof want, "%s: want at most %zu bytes, found 209715200", path, (size_t)(100 << 20) + 8 + (PARAMS + STATS) * sizeof(float) + 2 * sizeof(int64_t));
+    snprintf(want, sizeof want, "%s: want at most %zu bytes, found 209715200", path, (size_t)(100 << 20) + 8 + 1024 * ((PARAMS + STATS) * sizeof(float) + 2 * sizeof(int64_t)));
     assert_string_equal(error.text, want);
     unlink(path);
 }
@@ -309,6 +355,8 @@ int test_weights(void)
     static const struct CMUnitTest tests[] = {
         WITH_NET(another_programs_file_is_read),
         WITH_NET(pytorchs_file_is_read),
+        WITH_NET(state_of_a_run_is_passed_over),
+        WITH_NET(a_missing_average_is_told),
         WITH_NET(wrong_headers_are_told),
         WITH_NET(wrong_tensors_are_told),
         WITH_NET(unaligned_tensors_are_told),

@@ -262,7 +262,9 @@ static int write_results(struct session *session, struct error *error)
     if (check_finite(session, run_final_weights(run), error))
         return -1;
     write_about(session, text, sizeof text);
-    const struct weights_metadata metadata = { text, run->server->tally.iterations, run->server->tally.iterations * run->k * session->config.data.batch };
+    const struct weights_metadata metadata = {
+        .config = text, .iteration = run->server->tally.iterations, .sample_offset = run->server->tally.iterations * run->k * session->config.data.batch, .classes = session->test.class_names,
+    };
     if (folder_file(&session->folder, "weights.safetensors", path, sizeof path, error) ||
         door_allocate(&stats, session->graph.stats.total * sizeof(float), "the final statistics", error))
         return -1;

@@ -10,14 +10,23 @@ struct weights_metadata {
     const char *config;  /* the resolved config, as an INI text */
     int64_t iteration;   /* global updates behind these weights */
     int64_t sample_offset; /* samples consumed in all */
+    const char *const *classes; /* the names of graph->classes classes; NULL: they are numbers */
 };
+
+/* Tensors whose names begin so are not the network's: they are state of a run. The average of parameter X is in WEIGHTS_AVERAGE X. */
+#define WEIGHTS_OWN "onestep."
+#define WEIGHTS_AVERAGE "onestep.ema/"
 
 /* Writes all parameters and running statistics to a file that replaces `path` whole. EXIT_OUTPUT. */
 int weights_save(const char *path, const struct graph *graph, const float *weights, const float *stats, const struct weights_metadata *metadata, struct error *error);
 
 /* Reads them: every parameter must be there in its shape, fp32 and finite; statistics are taken where they are there (`stats` keeps what it
- * holds otherwise); other tensors are an error, but for the counters that PyTorch saves with normalizations. EXIT_INPUT, EXIT_MEMORY. */
+ * holds otherwise); other tensors are an error, but for our own (WEIGHTS_OWN) and the counters that PyTorch saves with normalizations. EXIT_INPUT,
+ * EXIT_MEMORY. */
 int weights_load(const char *path, const struct graph *graph, float *weights, float *stats, struct error *error);
+
+/* The same with the average in place of the weights; every parameter's must be there. A statistic that was not averaged is the plain one. */
+int weights_load_average(const char *path, const struct graph *graph, float *weights, float *stats, struct error *error);
 
 /* The same from memory; `name` stands for the file in messages. */
 int weights_parse(const char *name, const char *bytes, size_t n, const struct graph *graph, float *weights, float *stats, struct error *error);

@@ -16,6 +16,7 @@ enum {
     LENGTH = sizeof(uint64_t),  /* of the header, at the file's beginning */
     HEADER_LIMIT = 100 << 20,
     COUNTER = sizeof(int64_t),  /* PyTorch's count of a normalization's batches */
+    VECTORS_MOST = 1024,        /* as long as the weights, in one file: state of a run is beside them */
 };
 
 static const char counter_name[] = "num_batches_tracked", mean_name[] = "running_mean";
@@ -28,6 +29,7 @@ struct reading {
     const char *data;
     size_t n; /* bytes of data */
     struct error *error;
+    const char *prefix; /* of the names to read: "" or WEIGHTS_AVERAGE */
 };
 
 /* A tensor's bytes within the data. */
@@ -75,10 +77,21 @@ static int check_name(const struct reading *reading, const cJSON *tensor)
 {
     const char *name = tensor->string;
     size_t n = strlen(name);
+    if (strncmp(name, WEIGHTS_OWN, strlen(WEIGHTS_OWN)) == 0)
+        return 0;
     if (!row_named(&reading->graph->params, name, n) && !row_named(&reading->graph->stats, name, n) && !is_counter(reading->graph, name))
         return fail(reading->error, EXIT_INPUT, "%s: tensor %.80s: want the tensors of %s only", reading->name, name, reading->graph->name);
-    if (member(reading->header, name) != tensor)
-        return fail(reading->error, EXIT_INPUT, "%s: tensor %.80s: is there twice", reading->name, name);
+    return 0;
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(((const struct range *)a)->name, ((const struct range *)b)->name); }
+
+static int check_once(const struct reading *reading, struct range *ranges, int n)
+{
+    qsort(ranges, (size_t)n, sizeof *ranges, by_name);
+    for (int i = 1; i < n; i++)
+        if (strcmp(ranges[i - 1].name, ranges[i].name) == 0)
+            return fail(reading->error, EXIT_INPUT, "%s: tensor %.80s: is there twice", reading->name, ranges[i].name);
     return 0;
 }
 
@@ -105,13 +118,11 @@ static int check_ranges(const struct reading *reading, struct range *ranges, int
     return end == reading->n ? 0 : fail(reading->error, EXIT_INPUT, "%s: bytes %zu to %zu of the data belong to no tensor", reading->name, end, reading->n);
 }
 
-/* Every tensor must be one of the network's, once, in bytes of its own. */
+/* Every tensor must be one of the network's or our own, once, in bytes of its own. */
 static int check_all(const struct reading *reading)
 {
-    const struct graph *graph = reading->graph;
-    size_t most = (size_t)graph->params.n + 2 * (size_t)graph->stats.n;
     void *block;
-    if (door_allocate(&block, (most + 1) * sizeof(struct range), "the tensors' ranges", reading->error))
+    if (door_allocate(&block, ((size_t)cJSON_GetArraySize(reading->header) + 1) * sizeof(struct range), "the tensors' ranges", reading->error))
         return -1;
     struct range *ranges = block;
     int n = 0, result = 0;
@@ -119,7 +130,7 @@ static int check_all(const struct reading *reading)
         if (strcmp(tensor->string, "__metadata__") != 0)
             result = check_name(reading, tensor) || range_of(reading, tensor, &ranges[n++]) ? -1 : 0;
     if (result == 0)
-        result = check_ranges(reading, ranges, n);
+        result = check_once(reading, ranges, n) || check_ranges(reading, ranges, n) ? -1 : 0;
     door_free(block);
     return result;
 }
@@ -144,60 +155,66 @@ static void write_shape(char *text, size_t bytes, const struct param *param)
     text_add(&to, "]");
 }
 
-static int wrong_shape(const struct reading *reading, const cJSON *shape, const struct param *param)
+static int wrong_shape(const struct reading *reading, const char *name, const cJSON *shape, const struct param *param)
 {
     char want[64], *found = cJSON_PrintUnformatted(shape);
     write_shape(want, sizeof want, param);
-    fail(reading->error, EXIT_INPUT, "%s: tensor %s: want shape %s for %s, found %.80s", reading->name, param->name, want, reading->graph->name, found ? found : "none");
+    fail(reading->error, EXIT_INPUT, "%s: tensor %s: want shape %s for %s, found %.80s", reading->name, name, want, reading->graph->name, found ? found : "none");
     cJSON_free(found);
     return -1;
 }
 
-static int check_finite(const struct reading *reading, const struct param *param, const float *values)
+static int check_finite(const struct reading *reading, const char *name, const struct param *param, const float *values)
 {
     for (size_t i = 0; i < param->count; i++)
         if (!isfinite(values[i]))
-            return fail(reading->error, EXIT_INPUT, "%s: tensor %s: want finite numbers, found %g at place %zu", reading->name, param->name, (double)values[i], i);
+            return fail(reading->error, EXIT_INPUT, "%s: tensor %s: want finite numbers, found %g at place %zu", reading->name, name, (double)values[i], i);
     return 0;
 }
 
-static int read_tensor(const struct reading *reading, const struct param *param, float *to)
+static int read_tensor(const struct reading *reading, const char *name, const struct param *param, float *to)
 {
-    const cJSON *tensor = member(reading->header, param->name), *dtype = member(tensor, "dtype"), *shape = member(tensor, "shape");
+    const cJSON *tensor = member(reading->header, name), *dtype = member(tensor, "dtype"), *shape = member(tensor, "shape");
     struct range range;
     if (!cJSON_IsString(dtype) || strcmp(dtype->valuestring, "F32") != 0)
-        return fail(reading->error, EXIT_INPUT, "%s: tensor %s: want dtype F32, found %.16s", reading->name, param->name, cJSON_IsString(dtype) ? dtype->valuestring : "none");
+        return fail(reading->error, EXIT_INPUT, "%s: tensor %s: want dtype F32, found %.16s", reading->name, name, cJSON_IsString(dtype) ? dtype->valuestring : "none");
     if (!shape_is(shape, param))
-        return wrong_shape(reading, shape, param);
+        return wrong_shape(reading, name, shape, param);
     if (range_of(reading, tensor, &range))
         return -1;
     if (range.end - range.begin != param->count * sizeof(float))
-        return fail(reading->error, EXIT_INPUT, "%s: tensor %s: want %zu bytes for its shape, found %zu", reading->name, param->name, param->count * sizeof(float), range.end - range.begin);
+        return fail(reading->error, EXIT_INPUT, "%s: tensor %s: want %zu bytes for its shape, found %zu", reading->name, name, param->count * sizeof(float), range.end - range.begin);
     if (range.begin % sizeof(float))
-        return fail(reading->error, EXIT_INPUT, "%s: tensor %s: want a begin that %zu divides, found %zu", reading->name, param->name, sizeof(float), range.begin);
+        return fail(reading->error, EXIT_INPUT, "%s: tensor %s: want a begin that %zu divides, found %zu", reading->name, name, sizeof(float), range.begin);
     memcpy(to + param->offset, reading->data + range.begin, range.end - range.begin);
-    return check_finite(reading, param, to + param->offset);
+    return check_finite(reading, name, param, to + param->offset);
 }
 
 static int read_tensors(const struct reading *reading, float *weights, float *stats)
 {
     const struct graph *graph = reading->graph;
+    char name[sizeof WEIGHTS_AVERAGE + NAME_ROOM];
     if (check_all(reading))
         return -1;
     for (int i = 0; i < graph->params.n; i++) {
         const struct param *param = &graph->params.rows[i];
-        if (!member(reading->header, param->name))
-            return fail(reading->error, EXIT_INPUT, "%s: tensor %s is missing: want all of %s", reading->name, param->name, graph->name);
-        if (read_tensor(reading, param, weights))
+        snprintf(name, sizeof name, "%s%s", reading->prefix, param->name);
+        if (!member(reading->header, name))
+            return fail(reading->error, EXIT_INPUT, "%s: tensor %s is missing: want all of %s", reading->name, name, graph->name);
+        if (read_tensor(reading, name, param, weights))
             return -1;
     }
-    for (int i = 0; i < graph->stats.n; i++)
-        if (member(reading->header, graph->stats.rows[i].name) && read_tensor(reading, &graph->stats.rows[i], stats))
+    for (int i = 0; i < graph->stats.n; i++) {
+        const struct param *stat = &graph->stats.rows[i];
+        snprintf(name, sizeof name, "%s%s", reading->prefix, stat->name);
+        const char *found = member(reading->header, name) ? name : stat->name;
+        if (member(reading->header, found) && read_tensor(reading, found, stat, stats))
             return -1;
+    }
     return 0;
 }
 
-int weights_parse(const char *name, const char *bytes, size_t n, const struct graph *graph, float *weights, float *stats, struct error *error)
+static int parse(const char *name, const char *bytes, size_t n, const char *prefix, const struct graph *graph, float *weights, float *stats, struct error *error)
 {
     uint64_t header_bytes;
     if (n < LENGTH)
@@ -207,19 +224,31 @@ int weights_parse(const char *name, const char *bytes, size_t n, const struct gr
         return fail(error, EXIT_INPUT, "%s: want a safetensors file, which begins with its header's length, found %llu there and %zu bytes behind it", name,
                     (unsigned long long)header_bytes, n - LENGTH);
     const char *header = bytes + LENGTH, *data = header + header_bytes;
-    struct reading reading = { name, graph, cJSON_ParseWithLength(header, header_bytes), data, n - LENGTH - header_bytes, error };
+    struct reading reading = { name, graph, cJSON_ParseWithLength(header, header_bytes), data, n - LENGTH - header_bytes, error, prefix };
     int result = cJSON_IsObject(reading.header) ? read_tensors(&reading, weights, stats) : fail(error, EXIT_INPUT, "%s: want a safetensors file: its header is no JSON object", name);
     cJSON_Delete(reading.header);
     return result;
 }
 
-int weights_load(const char *path, const struct graph *graph, float *weights, float *stats, struct error *error)
+int weights_parse(const char *name, const char *bytes, size_t n, const struct graph *graph, float *weights, float *stats, struct error *error)
+{
+    return parse(name, bytes, n, "", graph, weights, stats, error);
+}
+
+static int load(const char *path, const char *prefix, const struct graph *graph, float *weights, float *stats, struct error *error)
 {
     char *bytes;
     size_t n, values = (graph->params.total + graph->stats.total) * sizeof(float) + (size_t)graph->stats.n * COUNTER;
-    if (file_read(path, LENGTH + HEADER_LIMIT + values, &bytes, &n, error))
+    if (file_read(path, LENGTH + HEADER_LIMIT + VECTORS_MOST * values, &bytes, &n, error))
         return -1;
-    int result = weights_parse(path, bytes, n, graph, weights, stats, error);
+    int result = parse(path, bytes, n, prefix, graph, weights, stats, error);
     door_free(bytes);
     return result;
+}
+
+int weights_load(const char *path, const struct graph *graph, float *weights, float *stats, struct error *error) { return load(path, "", graph, weights, stats, error); }
+
+int weights_load_average(const char *path, const struct graph *graph, float *weights, float *stats, struct error *error)
+{
+    return load(path, WEIGHTS_AVERAGE, graph, weights, stats, error);
 }
