@@ -107,7 +107,7 @@ static int compare(const struct graph *graph, int batch, const struct backend *c
     for (int i = 0; i < n; i++) {
         struct contestant *c = &contestants[i];
         c->backend = backends[i];
-        if (c->backend->device_open(&c->device, -1, error) || plan_make(&c->plan, c->backend, c->device, graph, batch, true, error) ||
+        if (c->backend->device_open(&c->device, -1, error) || plan_make(&c->plan, &(struct plan_request){ c->backend, c->device, graph, batch, true, PRECISION_FP32 }, error) ||
             fill(c, graph, batch, error) || time_round(c, 0, batch, error)) /* a round for warm-up */
             return -1;
     }

@@ -49,6 +49,7 @@ static void tensor_in(struct device *device, const struct tensor *tensor, bool g
 const struct backend backend_reference = {
     .name = "reference",
     .help = "plain loops over NCHW, double sums: slow, for comparison",
+    .offers = cpu_offers_fp32,
     .device_open = cpu_device_open,
     .device_close = cpu_device_close,
     .allocate = cpu_allocate,
@@ -60,8 +61,8 @@ const struct backend backend_reference = {
     .relu = reference_relu,
     .batchnorm = reference_batchnorm,
     .add = reference_add,
-    .concat = reference_concat,
     .shortcut = reference_shortcut,
+    .concat = reference_concat,
     .dropout = reference_dropout,
     .lrn = reference_lrn,
     .loss = reference_loss,

@@ -13,10 +13,18 @@
 
 struct device; /* the backend's: an engine, a stream, a processor */
 
+/* What activations and their gradients are stored in, and what products are computed from. Weights, their gradients, running and batch
+ * statistics, the loss and every update are fp32 in any of them, and sums of products are taken in fp32 or wider. A conversion rounds to the
+ * nearest, of two equally near to the even one, and a NaN stays a NaN. */
+enum precision { PRECISION_FP32, PRECISION_BF16, PRECISIONS };
+
+static inline const char *precision_name(enum precision precision) { return precision == PRECISION_BF16 ? "bf16" : "fp32"; }
+
 /* An activation of one plan. The shape is one sample's; how the batch lies in memory is the backend's business. */
 struct tensor {
     struct shape shape;
     int batch;
+    enum precision precision; /* of its elements */
     int layout;         /* the backend's own number */
     const void *detail; /* and whatever else it wants to know of it; lives as long as the operation that made it */
     size_t bytes;       /* of data, and of gradient; set by the constructor of the operation that produces it */
@@ -65,11 +73,12 @@ struct op {
 struct op_request {
     struct device *device;
     bool training;
+    enum precision precision;
     int batch;
     const struct tensor *inputs[NODE_INPUTS]; /* pointers stay valid for the operation's life; data and gradient are bound later */
     bool want_gradient[NODE_INPUTS];
     int n_inputs;
-    struct tensor *output;                    /* shape and batch are set */
+    struct tensor *output;                    /* shape, batch and precision are set */
     const struct param *params[NODE_PARAMS];  /* weight, bias: NULL where there is none. Borrowed: the graph's */
     const struct param *stats[NODE_PARAMS];   /* running mean, running variance */
 };
@@ -119,6 +128,7 @@ struct backend {
     struct fusions fusions;
 
     /* ---- devices and memory ---- */
+    bool (*offers)(enum precision precision); /* whether it computes in it on this machine */
     int (*device_open)(struct device **device, int index, struct error *error); /* index: which one; on the CPU the processor its thread runs on, or -1 */
     void (*device_close)(struct device *device);
     int (*allocate)(struct device *device, void **block, size_t bytes, const char *what, struct error *error); /* zeroed, aligned to 64 */

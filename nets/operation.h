@@ -28,6 +28,7 @@ struct plan {
     const struct graph *graph;
     int batch;
     bool training;
+    enum precision precision;
     bool packed;                   /* the operations' own weights were filled at least once */
     struct operation *operations;
     int n;

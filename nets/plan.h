@@ -20,7 +20,17 @@ struct plan_hooks {
     int (*ready)(void *context, size_t begin, size_t end, struct error *error);
 };
 
-int plan_make(struct plan **plan, const struct backend *backend, struct device *device, const struct graph *graph, int batch, bool training, struct error *error);
+/* What a plan is made for; everything is borrowed for the plan's life. The backend offers the precision. */
+struct plan_request {
+    const struct backend *backend;
+    struct device *device;
+    const struct graph *graph;
+    int batch;
+    bool training;
+    enum precision precision;
+};
+
+int plan_make(struct plan **plan, const struct plan_request *request, struct error *error);
 void plan_free(struct plan *plan); /* accepts NULL */
 
 int plan_forward(struct plan *plan, const struct step *step, const struct plan_hooks *hooks, struct error *error);

@@ -97,9 +97,12 @@ static int prepare(struct plan *plan, int number, struct error *error)
     const struct graph *graph = plan->graph;
     struct operation *operation = &plan->operations[number];
     const struct node *node = operation->node;
-    struct op_request request = { .device = plan->device, .training = plan->training, .batch = plan->batch, .n_inputs = node->n_inputs, .output = &operation->output };
+    struct op_request request = {
+        .device = plan->device, .training = plan->training, .precision = plan->precision, .batch = plan->batch, .n_inputs = node->n_inputs, .output = &operation->output,
+    };
     operation->output.shape = graph->nodes[operation->last].out;
     operation->output.batch = plan->batch;
+    operation->output.precision = plan->precision;
     for (int i = 0; i < node->n_params; i++)
         request.params[i] = &graph->params.rows[node->params[i]];
     for (int i = 0; i < node->n_stats; i++)
@@ -212,15 +215,17 @@ static int make(struct plan *plan, struct error *error)
     return place(plan, error);
 }
 
-int plan_make(struct plan **result, const struct backend *backend, struct device *device, const struct graph *graph, int batch, bool training, struct error *error)
+int plan_make(struct plan **result, const struct plan_request *request, struct error *error)
 {
     void *block;
     *result = NULL;
-    ASSERT(batch > 0);
+    ASSERT(request->batch > 0 && request->backend->offers(request->precision));
     if (door_allocate(&block, sizeof **result, "plan", error))
         return -1;
     struct plan *plan = block;
-    *plan = (struct plan){ .backend = backend, .device = device, .graph = graph, .batch = batch, .training = training };
+    *plan = (struct plan){
+        .backend = request->backend, .device = request->device, .graph = request->graph, .batch = request->batch, .training = request->training, .precision = request->precision,
+    };
     if (make(plan, error)) {
         plan_free(plan);
         return -1;

@@ -45,7 +45,7 @@ void segment_open(struct segment *segment, const struct backend *backend, const 
 {
     struct error error = { 0 };
     *segment = (struct segment){ .backend = backend, .graph = graph, .batch = batch };
-    if (backend->device_open(&segment->device, -1, &error) || plan_make(&segment->plan, backend, segment->device, graph, batch, training, &error))
+    if (backend->device_open(&segment->device, -1, &error) || plan_make(&segment->plan, &(struct plan_request){ backend, segment->device, graph, batch, training, PRECISION_FP32 }, &error))
         fail_msg("%s: %s", backend->name, error.text);
     segment->first = segment->plan->owner[from];
     segment->last = segment->plan->owner[to];

@@ -241,7 +241,7 @@ static void prepare(struct simulation *s)
     int64_t length = config->train.iterations ? config->train.iterations : config->train.epochs * per_epoch;
     assert_true(s->k <= K_MOST);
     assert_int_equal(session->backend->device_open(&s->device, -1, &error), 0);
-    assert_int_equal(plan_make(&s->plan, session->backend, s->device, &session->graph, (int)batch, true, &error), 0);
+    assert_int_equal(plan_make(&s->plan, &(struct plan_request){ session->backend, s->device, &session->graph, (int)batch, true, (enum precision)session->config.train.precision }, &error), 0);
     s->schedule = (struct schedule){ config, length, per_epoch };
     s->pixels = room(batch * (size_t)data->channels * (size_t)data->height * (size_t)data->width, 1);
     s->labels = room(batch, sizeof *s->labels);

@@ -91,7 +91,7 @@ static void whole_open(struct whole *whole, const struct backend *backend, const
 {
     struct error error = { 0 };
     *whole = (struct whole){ .graph = graph, .backend = backend, .batch = batch, .training = training };
-    if (backend->device_open(&whole->device, -1, &error) || plan_make(&whole->plan, backend, whole->device, graph, batch, training, &error))
+    if (backend->device_open(&whole->device, -1, &error) || plan_make(&whole->plan, &(struct plan_request){ backend, whole->device, graph, batch, training, PRECISION_FP32 }, &error))
         fail_msg("%s: %s", backend->name, error.text);
 }
 
@@ -415,7 +415,7 @@ static void test_out_of_memory(void **state)
             assert_true(n < 1000);
             error.code = 0;
             door_fail_at(DOOR_ALLOCATE, n, ENOMEM, false);
-            int result = plan_make(&plan, backends[i], device, &graph, 7, true, &error);
+            int result = plan_make(&plan, &(struct plan_request){ backends[i], device, &graph, 7, true, PRECISION_FP32 }, &error);
             assert_int_equal(result, plan ? 0 : -1);
             assert_int_equal(error.code, plan ? 0 : EXIT_MEMORY);
         }

@@ -61,7 +61,7 @@ static int trial_open(struct trial *trial, const struct backend *backend, const 
 {
     size_t n = graph->params.total, stats = graph->stats.total, pixels = shape_count(graph->nodes[0].out) * (size_t)batch;
     *trial = (struct trial){ .backend = backend, .best_ns = INT64_MAX };
-    if (backend->device_open(&trial->device, -1, error) || plan_make(&trial->plan, backend, trial->device, graph, batch, true, error) ||
+    if (backend->device_open(&trial->device, -1, error) || plan_make(&trial->plan, &(struct plan_request){ backend, trial->device, graph, batch, true, PRECISION_FP32 }, error) ||
         door_allocate(&trial->memory, (2 * n + stats) * sizeof(float) + (size_t)batch * (sizeof(int64_t) + sizeof(int32_t)) + pixels + 64, "a trial of a backend", error)) {
         trial_close(trial);
         return -1;

@@ -45,6 +45,7 @@ struct config {
         int64_t log_every, bucket_kib;
         double evaluate_every;
         int bn_stats;
+        int precision; /* AUTOMATIC or enum precision (nets/backend.h) */
     } train;
     struct {
         double lr, momentum, weight_decay;

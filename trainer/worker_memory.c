@@ -87,9 +87,12 @@ int worker_init(struct worker *worker, struct run *run, int number, struct error
         return -1;
     if (allocate_vectors(worker, error) || allocate_tables(worker, error) || allocate_batch(worker, error) || trace_init(&worker->trace, (size_t)run->config.output.trace, error))
         return -1;
-    if (plan_make(&worker->plan, run->backend, worker->device, run->graph, (int)run->config.data.batch, true, error))
+    struct plan_request request = { run->backend, worker->device, run->graph, (int)run->config.data.batch, true, (enum precision)run->config.train.precision };
+    if (plan_make(&worker->plan, &request, error))
         return -1;
-    return plan_make(&worker->eval_plan, run->backend, worker->device, run->graph, (int)run->config.data.eval_batch, false, error);
+    request.batch = (int)run->config.data.eval_batch;
+    request.training = false;
+    return plan_make(&worker->eval_plan, &request, error);
 }
 
 void worker_release(struct worker *worker)
