@@ -113,6 +113,15 @@ static void update_block(const struct sgd_pass *pass, const float *g, size_t at,
         pass->p ? update(pass, g, at, n, false, true) : update(pass, g, at, n, false, false);
 }
 
+static void average_block(const struct sgd_pass *pass, size_t at, size_t n)
+{
+    const float *w = pass->w_out + at;
+    float *average = pass->average + at, rate = pass->average_rate;
+    ELEMENTWISE
+    for (size_t i = 0; i < n; i++)
+        average[i] += rate * (w[i] - average[i]);
+}
+
 static void scale_block(float *g, float factor, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -129,7 +138,38 @@ void cpu_sgd(struct device *device, const struct sgd_pass *pass)
         scale_block(g, pass->inv_k, n);
         compensate(g, &pass->compensation, at, n);
         update_block(pass, g, at, n);
+        if (pass->average)
+            average_block(pass, at, n);
     }
+}
+
+static double block_square_sum(const float *g, size_t n)
+{
+    enum { PARTS = 16 };
+    double parts[PARTS] = { 0 }, sum = 0;
+    size_t whole = n / PARTS * PARTS;
+    for (size_t at = 0; at < whole; at += PARTS)
+        for (int i = 0; i < PARTS; i++)
+            parts[i] += (double)g[at + (size_t)i] * (double)g[at + (size_t)i];
+    for (size_t i = whole; i < n; i++)
+        parts[i - whole] += (double)g[i] * (double)g[i];
+    for (int i = 0; i < PARTS; i++)
+        sum += parts[i];
+    return sum;
+}
+
+double cpu_square_sum(struct device *device, const float *const *gradients, int k, float inv_k, size_t n)
+{
+    (void)device;
+    _Alignas(64) float g[BLOCK];
+    double sum = 0;
+    for (size_t at = 0; at < n; at += BLOCK) {
+        size_t length = block_length(at, n);
+        sum_gradients(g, gradients, k, at, length);
+        scale_block(g, inv_k, length);
+        sum += block_square_sum(g, length);
+    }
+    return sum;
 }
 
 void cpu_forecast(struct device *device, const struct sgd_pass *pass)
@@ -171,8 +211,9 @@ void cpu_local(struct device *device, const struct local_pass *pass)
     for (size_t at = 0; at < pass->n; at += BLOCK) {
         size_t n = block_length(at, pass->n);
         const float *g = pass->g + at;
-        if (pass->compensation.backup) {
+        if (pass->compensation.backup || pass->factor != 1) {
             memcpy(block, g, n * sizeof *block);
+            scale_block(block, pass->factor, n);
             compensate(block, &pass->compensation, at, n);
             g = block;
         }

@@ -81,4 +81,5 @@ const struct backend backend_lanes = {
     .forecast = cpu_forecast,
     .local = cpu_local,
     .predict = cpu_predict,
+    .square_sum = cpu_square_sum,
 };

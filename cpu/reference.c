@@ -74,5 +74,6 @@ const struct backend backend_reference = {
     .sgd = cpu_sgd,
     .local = cpu_local,
     .predict = cpu_predict,
+    .square_sum = cpu_square_sum,
     .forecast = cpu_forecast,
 };

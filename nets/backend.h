@@ -98,27 +98,29 @@ struct compensation {
 
 /* ALGORITHMS.md sections 3 and 5, one pass: G = inv_k * (((g_0 + g_1) + ...) + g_{K-1}), compensated; d = scale * (G + weight_decay * W);
  * V = momentum * V + d; W' = W - rate * (nesterov ? d + momentum * V : V); and, where p is wanted, section 6's
- * P = W' - next_rate * (momentum * V + weight_decay * W'), Nesterov P = W' - next_rate * (momentum^2 * V + (1 + momentum) * weight_decay * W'). */
+ * P = W' - next_rate * (momentum * V + weight_decay * W'), Nesterov P = W' - next_rate * (momentum^2 * V + (1 + momentum) * weight_decay * W'); and, where an
+ * average is kept, E = E + average_rate * (W' - E). Clipping is a factor in inv_k. */
 struct sgd_pass {
     size_t n;
     int k;                       /* gradients to sum, at least 1 */
     const float *const *gradients; /* k pointers to [n] */
-    float inv_k, scale, rate, momentum, weight_decay, next_rate;
+    float inv_k, scale, rate, momentum, weight_decay, next_rate, average_rate;
     bool nesterov;
     struct compensation compensation; /* `now` is w */
     const float *w;              /* [n] */
     float *v;                    /* [n], in place */
     float *w_out;                /* [n]; may be w */
     float *p;                    /* [n] or NULL */
+    float *average;              /* E: [n], in place; NULL when none is kept */
 };
 
-/* ALGORITHMS.md section 6, `sgd`, `dc`, `adc`: g compensated; m = momentum * m - rate * (g + weight_decay * W); L = W + m. */
+/* ALGORITHMS.md section 6, `sgd`, `dc`, `adc`: factor * g in place of g (1 where nothing is clipped), compensated; m = momentum * m - rate * (g + weight_decay * W); L = W + m. */
 struct local_pass {
     size_t n;
     const float *w, *g; /* [n] */
     float *m;           /* [n], in place; NULL when momentum is 0 */
     float *l;           /* [n] */
-    float rate, momentum, weight_decay;
+    float factor, rate, momentum, weight_decay;
     struct compensation compensation; /* `now` is w */
 };
 
@@ -160,6 +162,9 @@ struct backend {
     void (*forecast)(struct device *device, const struct sgd_pass *pass); /* p alone, from w (as W') and v: the same bits as sgd writes there */
     void (*local)(struct device *device, const struct local_pass *pass);
     void (*predict)(struct device *device, float *l, const float *p, const float *g, float c, size_t n); /* L = P - c g */
+    /* The sum of the squares of inv_k * (((g_0 + g_1) + ...) + g_{K-1}), that in fp32, the squares in doubles: within each block of 1024 element i is added to partial sum
+     * i mod 16, these are added in their order, the blocks' sums in theirs. */
+    double (*square_sum)(struct device *device, const float *const *gradients, int k, float inv_k, size_t n);
 };
 
 #endif

@@ -11,7 +11,7 @@
 enum { LONGEST = 2600, MOST_K = 8 };
 
 /* Vectors of a pass; all filled anew from one key, so that two passes start alike. */
-struct vectors { float *w, *v, *w_out, *p, *backup, *mean_square, *gradients[MOST_K]; };
+struct vectors { float *w, *v, *w_out, *p, *backup, *mean_square, *average, *gradients[MOST_K]; };
 
 static float *any_vector(struct draws *draws)
 {
@@ -24,7 +24,7 @@ static float *any_vector(struct draws *draws)
 static void vectors_fill(struct vectors *vectors, uint64_t key)
 {
     struct draws draws = { key, 0 };
-    float **each[] = { &vectors->w, &vectors->v, &vectors->w_out, &vectors->p, &vectors->backup, &vectors->mean_square };
+    float **each[] = { &vectors->w, &vectors->v, &vectors->w_out, &vectors->p, &vectors->backup, &vectors->mean_square, &vectors->average };
     for (size_t i = 0; i < sizeof each / sizeof *each; i++)
         *each[i] = any_vector(&draws);
     for (int k = 0; k < MOST_K; k++)
@@ -35,7 +35,7 @@ static void vectors_fill(struct vectors *vectors, uint64_t key)
 
 static void vectors_free(struct vectors *vectors)
 {
-    float *each[] = { vectors->w, vectors->v, vectors->w_out, vectors->p, vectors->backup, vectors->mean_square };
+    float *each[] = { vectors->w, vectors->v, vectors->w_out, vectors->p, vectors->backup, vectors->mean_square, vectors->average };
     for (size_t i = 0; i < sizeof each / sizeof *each; i++)
         door_free(each[i]);
     for (int k = 0; k < MOST_K; k++)
@@ -67,6 +67,8 @@ static void plain_sgd(const struct sgd_pass *pass)
         float w = pass->w[i] - pass->rate * (pass->nesterov ? d + pass->momentum * v : v);
         pass->v[i] = v;
         pass->w_out[i] = w;
+        if (pass->average)
+            pass->average[i] = pass->average[i] + pass->average_rate * (w - pass->average[i]);
         if (pass->p && pass->nesterov)
             pass->p[i] = w - pass->next_rate * (pass->momentum * pass->momentum * v + (1 + pass->momentum) * pass->weight_decay * w);
         else if (pass->p)
@@ -77,7 +79,7 @@ static void plain_sgd(const struct sgd_pass *pass)
 static void plain_local(const struct local_pass *pass)
 {
     for (size_t i = 0; i < pass->n; i++) {
-        float g = plain_compensated(&pass->compensation, pass->g[i], i);
+        float g = plain_compensated(&pass->compensation, pass->factor * pass->g[i], i);
         float m = (pass->m ? pass->momentum * pass->m[i] : 0) - pass->rate * (g + pass->weight_decay * pass->w[i]);
         if (pass->m)
             pass->m[i] = m;
@@ -86,7 +88,7 @@ static void plain_local(const struct local_pass *pass)
 }
 
 /* What a flag word says: two bits of compensation, then one bit each. */
-enum { NESTEROV = 4, WITH_P = 8, IN_PLACE = 16, LAMBDA_ZERO = 32, FLAGS = 64 };
+enum { NESTEROV = 4, WITH_P = 8, IN_PLACE = 16, LAMBDA_ZERO = 32, AVERAGED = 64, FLAGS = 128 };
 
 static struct compensation compensation_of(const struct vectors *x, unsigned flags)
 {
@@ -101,12 +103,13 @@ static struct sgd_pass sgd_of(const struct vectors *x, unsigned flags, int k, si
     return (struct sgd_pass){
         .n = n, .k = k, .gradients = (const float *const *)x->gradients, .inv_k = 1 / (float)k, .scale = 0.3f, .rate = 0.1f, .momentum = 0.9f, .weight_decay = 5e-4f, .next_rate = 0.07f,
         .nesterov = flags & NESTEROV, .compensation = compensation_of(x, flags), .w = x->w, .v = x->v, .w_out = flags & IN_PLACE ? x->w : x->w_out, .p = flags & WITH_P ? x->p : NULL,
+        .average = flags & AVERAGED ? x->average : NULL, .average_rate = 0.013f,
     };
 }
 
 static struct local_pass local_of(const struct vectors *x, unsigned flags, size_t n)
 {
-    return (struct local_pass){ .n = n, .w = x->w, .g = x->gradients[0], .m = flags & NESTEROV ? x->v : NULL, .l = x->w_out, .rate = 0.1f,
+    return (struct local_pass){ .n = n, .w = x->w, .g = x->gradients[0], .m = flags & NESTEROV ? x->v : NULL, .l = x->w_out, .factor = flags & WITH_P ? 0.37f : 1, .rate = 0.1f,
                                 .momentum = flags & NESTEROV ? 0.9f : 0, .weight_decay = 5e-4f, .compensation = compensation_of(x, flags) };
 }
 
@@ -117,6 +120,7 @@ static void same(const struct vectors *a, const struct vectors *b)
     assert_memory_equal(a->w_out, b->w_out, LONGEST * sizeof(float));
     assert_memory_equal(a->p, b->p, LONGEST * sizeof(float));
     assert_memory_equal(a->mean_square, b->mean_square, LONGEST * sizeof(float));
+    assert_memory_equal(a->average, b->average, LONGEST * sizeof(float));
 }
 
 static const size_t lengths[] = { 1, 15, 64, 1023, 1024, 1025, LONGEST };
@@ -164,7 +168,7 @@ static struct sgd_pass stretch(const struct sgd_pass *pass, const float **gradie
         gradients[k] = pass->gradients[k] + begin;
     part.n = end - begin;
     part.gradients = gradients;
-    part.w += begin, part.v += begin, part.w_out += begin, part.p += begin;
+    part.w += begin, part.v += begin, part.w_out += begin, part.p += begin, part.average += begin;
     part.compensation.now += begin, part.compensation.backup += begin, part.compensation.mean_square += begin;
     return part;
 }
@@ -179,7 +183,7 @@ static void test_split(void **state)
         const float *gradients[MOST_K];
         vectors_fill(&whole, 99);
         vectors_fill(&split, 99);
-        struct sgd_pass a = sgd_of(&whole, 2 | NESTEROV | WITH_P, 5, LONGEST), b = sgd_of(&split, 2 | NESTEROV | WITH_P, 5, LONGEST);
+        struct sgd_pass a = sgd_of(&whole, 2 | NESTEROV | WITH_P | AVERAGED, 5, LONGEST), b = sgd_of(&split, 2 | NESTEROV | WITH_P | AVERAGED, 5, LONGEST);
         backend_reference.sgd(NULL, &a);
         for (size_t at = 0, end; at < LONGEST; at = end) {
             end = at + 1 + (size_t)draw_below(&draws, 700);
@@ -216,8 +220,39 @@ static void test_forecast_and_predict(void **state)
     }
 }
 
+/* The order of the sum is told in backend.h; here it is in words of one element. */
+static void test_square_sum(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N_LENGTHS * MOST_K; i++) {
+        struct vectors x;
+        int k = i % MOST_K + 1;
+        size_t n = lengths[i / MOST_K];
+        float inv_k = 1 / (float)k;
+        double blocks = 0;
+        vectors_fill(&x, (uint64_t)i);
+        for (size_t begin = 0; begin < n; begin += 1024) {
+            double parts[16] = { 0 }, block = 0;
+            for (size_t at = begin; at < n && at < begin + 1024; at++) {
+                float g = x.gradients[0][at];
+                for (int j = 1; j < k; j++)
+                    g += x.gradients[j][at];
+                g *= inv_k;
+                parts[at % 16] += (double)g * g;
+            }
+            for (int part = 0; part < 16; part++)
+                block += parts[part];
+            blocks += block;
+        }
+        double found = backend_reference.square_sum(NULL, (const float *const *)x.gradients, k, inv_k, n);
+        assert_memory_equal(&found, &blocks, sizeof found);
+        vectors_free(&x);
+    }
+}
+
 int test_flat(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_sgd), cmocka_unit_test(test_local), cmocka_unit_test(test_split), cmocka_unit_test(test_forecast_and_predict) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_sgd), cmocka_unit_test(test_local), cmocka_unit_test(test_split), cmocka_unit_test(test_forecast_and_predict),
+                                        cmocka_unit_test(test_square_sum) };
     return cmocka_run_group_tests_name("flat", tests, NULL, NULL);
 }

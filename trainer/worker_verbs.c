@@ -44,6 +44,7 @@ void worker_local_step(struct worker *worker, int bucket, const struct local_pas
         const struct stretch *stretch = &run->buckets.stretches[row->first_stretch + i];
         struct local_pass part = *pass;
         part.n = stretch->end - stretch->begin;
+        part.factor = 1;
         part.w += stretch->begin;
         part.g += stretch->begin;
         part.m = pass->m ? pass->m + stretch->begin : NULL;
