@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct dataset_format *const dataset_formats[] = { &dataset_mnist, &dataset_synthetic, NULL };
+const struct dataset_format *const dataset_formats[] = { &dataset_mnist, &dataset_cifar10, &dataset_synthetic, NULL };
 
 enum { LISTED = sizeof dataset_formats / sizeof dataset_formats[0] };
 
@@ -35,7 +35,7 @@ int dataset_open(struct dataset *dataset, const struct dataset_request *request,
     const struct dataset_format *format = find_format(request->name, error);
     if (!format)
         return -1;
-    if (format->needs_folder && (!request->path || !*request->path))
+    if (format->folder && (!request->path || !*request->path))
         return fail(error, EXIT_USAGE, "dataset %s: want the folder that holds it, found none", format->name);
     if (request->limit < 0)
         return fail(error, EXIT_USAGE, "dataset %s: want a limit of 0 (all) or more samples, found %lld", format->name, (long long)request->limit);
@@ -62,14 +62,14 @@ int dataset_find(const char *name, char *path, size_t path_bytes, struct error *
     if (!format)
         return -1;
     snprintf(path, path_bytes, "%s", "");
-    if (!format->needs_folder)
+    if (!format->folder)
         return 0;
-    const char *root = getenv("ONESTEP_DATA");
+    const char *root = getenv("ONESTEP_DATA"), *folder = format->folder;
     bool set = root && *root;
-    if (set && (size_t)snprintf(path, path_bytes, "%s/%s", root, name) < path_bytes && door_exists(path))
+    if (set && (size_t)snprintf(path, path_bytes, "%s/%s", root, folder) < path_bytes && door_exists(path))
         return 0;
-    if ((size_t)snprintf(path, path_bytes, "datasets/%s", name) < path_bytes && door_exists(path))
+    if ((size_t)snprintf(path, path_bytes, "datasets/%s", folder) < path_bytes && door_exists(path))
         return 0;
-    return set ? fail(error, EXIT_INPUT, "dataset %s: not in %s/%s, nor in datasets/%s", name, root, name, name)
-               : fail(error, EXIT_INPUT, "dataset %s: not in datasets/%s, and ONESTEP_DATA is not set", name, name);
+    return set ? fail(error, EXIT_INPUT, "dataset %s: not in %s/%s, nor in datasets/%s", name, root, folder, folder)
+               : fail(error, EXIT_INPUT, "dataset %s: not in datasets/%s, and ONESTEP_DATA is not set", name, folder);
 }

@@ -17,7 +17,7 @@ enum split { SPLIT_TRAIN, SPLIT_TEST };
 
 /* What to open. Strings are borrowed for the call. */
 struct dataset_request {
-    const char *name;  /* a format's name: "mnist", "synthetic" */
+    const char *name;  /* a format's name: "mnist", "cifar10" */
     const char *path;  /* the folder that holds it; NULL for formats that need none */
     enum split split;
     int64_t limit;     /* use the first `limit` samples; 0 for all */
@@ -27,7 +27,7 @@ struct dataset_request {
 struct dataset_format {
     const char *name;
     const char *help;  /* one line, for `onestep config` and errors */
-    bool needs_folder; /* request.path must be given */
+    const char *folder; /* the usual name of the folder that holds it; NULL: it needs none, nor request.path */
     int (*open)(struct dataset *dataset, const struct dataset_request *request, struct error *error);
     /* Sample `index`, 0..n-1, into `raw` (sample_bytes of room): *bytes of it, and its label. Thread-safe. EXIT_INPUT. */
     int (*read)(const struct dataset *dataset, int64_t index, void *raw, size_t *bytes, int32_t *label, struct error *error);
@@ -52,8 +52,8 @@ extern const struct dataset_format *const dataset_formats[];
 int dataset_open(struct dataset *dataset, const struct dataset_request *request, struct error *error);
 void dataset_close(struct dataset *dataset);
 
-/* Where `data.path = auto` finds the dataset `name`: $ONESTEP_DATA/<folder>, then datasets/<folder>, each with the same folder name as
- * the dataset's; an empty path for a format that needs no folder. Writes the path and returns 0, or -1: EXIT_INPUT naming the places
+/* Where `data.path = auto` finds the dataset `name`: $ONESTEP_DATA/<folder>, then datasets/<folder>, the folder's name being the
+ * format's; an empty path for a format that needs no folder. Writes the path and returns 0, or -1: EXIT_INPUT naming the places
  * looked at, EXIT_USAGE for an unknown name. */
 int dataset_find(const char *name, char *path, size_t path_bytes, struct error *error);
 

@@ -85,7 +85,7 @@ static int mnist_read(const struct dataset *dataset, int64_t index, void *raw, s
 const struct dataset_format dataset_mnist = {
     .name = "mnist",
     .help = "a folder of four IDX files, plain or gzipped: train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-...",
-    .needs_folder = true,
+    .folder = "mnist",
     .open = mnist_open,
     .read = mnist_read,
     .close = mnist_close,

@@ -23,6 +23,7 @@
     X(base) \
     X(ring) \
     X(data) \
+    X(cifar10) \
     X(loader) \
     X(order) \
     X(synthetic) \
