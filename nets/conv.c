@@ -1,4 +1,4 @@
-/* Convolution, with bias unless told otherwise; a stride left at zero means 1. Starts as PyTorch's: uniform within 1/sqrt(fan in). */
+/* Convolution, with bias unless told otherwise; a stride left at zero means 1. Starts as PyTorch's, uniform within 1/sqrt(fan in), or as He et al. have it. */
 #include "nets/layer.h"
 #include "nets/layers.h"
 #include "nets/window.h"
@@ -18,10 +18,11 @@ static void shape(struct graph *graph, struct node *node)
     if (!window_check(graph, node, in, args->size, args->stride, args->pad))
         return;
     node->out = (struct shape){ args->filters, windows(in.h, args->size, args->stride, args->pad), windows(in.w, args->size, args->stride, args->pad) };
-    struct init init = { INIT_UNIFORM, 1 / sqrt((double)in.c * args->size * args->size) };
-    graph_add_param(graph, node, "weight", 4, (int[4]){ args->filters, in.c, args->size, args->size }, true, init);
+    const double taps = (double)args->size * args->size;
+    struct init uniform = { INIT_UNIFORM, 1 / sqrt(in.c * taps) }, he = { INIT_NORMAL, sqrt(2 / (args->filters * taps)) };
+    graph_add_param(graph, node, "weight", 4, (int[4]){ args->filters, in.c, args->size, args->size }, true, args->he ? he : uniform);
     if (!args->no_bias)
-        graph_add_param(graph, node, "bias", 1, &args->filters, false, init);
+        graph_add_param(graph, node, "bias", 1, &args->filters, false, args->he ? (struct init){ INIT_CONSTANT, 0 } : uniform);
 }
 
 static double multiply_adds(const struct graph *graph, const struct node *node)

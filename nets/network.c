@@ -5,9 +5,12 @@
 
 #include <string.h>
 
-enum { NETWORKS = 3 };
+enum { NETWORKS = 11 };
 
-const struct network *const networks[NETWORKS + 1] = { &network_mlp, &network_lenet, &network_lenet5 };
+const struct network *const networks[NETWORKS + 1] = {
+    &network_mlp, &network_lenet, &network_lenet5, &network_resnet20, &network_resnet32, &network_resnet44, &network_resnet56, &network_resnet110,
+    &network_resnet18, &network_resnet34, &network_vgg16_bn,
+};
 
 static const struct network *find(const char *name)
 {
@@ -23,6 +26,13 @@ static int unknown(const char *name, struct error *error)
     for (int i = 0; i < NETWORKS; i++)
         names[i] = networks[i]->name;
     return fail(error, EXIT_USAGE, "unknown network \"%s\"; the nearest is \"%s\"", name, nearest_name(name, names));
+}
+
+void network_wants_images(struct graph *graph, const struct network_request *request, int side)
+{
+    const struct input_args *input = &request->input;
+    if (input->h != side || input->w != side)
+        fail(&graph->error, EXIT_USAGE, "%s: want images of %d x %d, got %d x %d", graph->name, side, side, input->h, input->w);
 }
 
 int network_build(struct graph *graph, const char *name, const struct network_request *request, struct error *error)

@@ -4,12 +4,16 @@
 
 #include "nets/graph.h"
 
+/* Residual networks, where the shape changes: the network's own way; zeros for the new channels; a 1x1 convolution. */
+enum shortcut_choice { SHORTCUT_AUTO, SHORTCUT_A, SHORTCUT_B };
+
 /* What a network is built for. */
 struct network_request {
     struct input_args input; /* the dataset's shape and normalization */
     int classes;
     float dropout;           /* for networks that have it */
     float label_smoothing;
+    enum shortcut_choice shortcut;
 };
 
 struct network {

@@ -1,4 +1,4 @@
-/* The graph: the three networks' tables, errors by their text, initial weights. */
+/* The graph: the networks' tables, errors by their text, initial weights. */
 #include "nets/network.h"
 
 #include "base/door.h"
@@ -89,6 +89,112 @@ static void test_lenet5(void **state)
     graph_release(&graph);
 }
 
+/* ---- the papers' networks ---- */
+
+static const struct network_request cifar = { .input = { .c = 3, .h = 32, .w = 32 }, .classes = 10 };
+
+/* He et al., table 6, in full: 0.27, 0.46, 0.66, 0.85 and 1.7 million parameters. With n blocks a stage and A's shortcuts, convolutions have
+ * 432 + 2304 (2n) + 4608 + 9216 (2n - 1) + 18432 + 36864 (2n - 1), normalizations 2 (16 + 2n (16 + 32 + 64)), the last layer 650. */
+static void test_cifar_resnets(void **state)
+{
+    (void)state;
+    static const struct { const char *name; int blocks; size_t params; } nets[] = {
+        { "resnet20", 3, 269722 }, { "resnet32", 5, 464154 }, { "resnet44", 7, 658586 }, { "resnet56", 9, 853018 }, { "resnet110", 18, 1727962 },
+    };
+    for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
+        struct graph graph;
+        const int n = nets[i].blocks;
+        build(&graph, nets[i].name, &cifar);
+        assert_int_equal(graph.params.total, nets[i].params);
+        assert_int_equal(graph.params.total, 432 + 2304 * 2 * n + 4608 + 9216 * (2 * n - 1) + 18432 + 36864 * (2 * n - 1) + 2 * (16 + 2 * n * 112) + 650);
+        assert_int_equal(graph.stats.total, 2 * (16 + 2 * n * 112));
+        /* every convolution behind the first costs 2304 * 32 * 32, but for the two that halve the plane, which cost half of that */
+        assert_true(all_multiply_adds(&graph) == 432 * 1024 + 2304 * 1024 * (6 * n - 1.0) + 640);
+        graph_release(&graph);
+    }
+}
+
+/* torchvision's ResNet-18 and 34 with 1000 classes have 11,689,512 and 21,797,672: 7 x 7 taps fall to 3 x 3, 1000 classes to 10. */
+static void test_imagenet_resnets(void **state)
+{
+    (void)state;
+    static const struct { const char *name; size_t params; double multiply_adds; } nets[] = {
+        { "resnet18", 11689512 - 64 * 3 * (49 - 9) - 990 * 513, 555422720 }, { "resnet34", 21797672 - 64 * 3 * (49 - 9) - 990 * 513, 1159402496 },
+    };
+    for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
+        struct graph graph;
+        build(&graph, nets[i].name, &cifar);
+        assert_int_equal(graph.params.total, nets[i].params);
+        assert_true(all_multiply_adds(&graph) == nets[i].multiply_adds);
+        graph_release(&graph);
+    }
+}
+
+/* torchvision's VGG-16 with normalization has 138,365,992, of them 123,642,856 in its classifier. */
+static void test_vgg16(void **state)
+{
+    (void)state;
+    struct graph graph;
+    build(&graph, "vgg16-bn", &cifar);
+    assert_int_equal(graph.params.total, 138365992 - 123642856 + 2 * (512 * 512 + 512) + 5130);
+    assert_true(all_multiply_adds(&graph) == 313196544 + 2 * 512 * 512 + 5120);
+    graph_release(&graph);
+}
+
+/* How many of the network's parameters bear one of these names. */
+static int named(const struct graph *graph, const char *const *names, int n)
+{
+    int found = 0;
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < graph->params.n; k++)
+            found += strcmp(graph->params.rows[k].name, names[i]) == 0;
+    return found;
+}
+
+static void test_names_are_torchvisions(void **state)
+{
+    (void)state;
+    static const char *const resnet[] = { "conv1.weight", "bn1.weight", "layer1.0.conv1.weight", "layer1.0.bn1.bias", "layer1.2.conv2.weight", "layer3.2.bn2.weight", "fc.weight", "fc.bias" };
+    static const char *const projections[] = { "layer2.0.downsample.0.weight", "layer2.0.downsample.1.bias", "layer3.0.downsample.0.weight", "layer3.0.downsample.1.bias" };
+    static const char *const vgg[] = { "features.0.weight", "features.0.bias", "features.1.weight", "features.7.weight", "features.40.bias", "features.41.weight", "classifier.0.weight", "classifier.3.bias", "classifier.6.weight" };
+    struct graph graph;
+    struct network_request request = cifar;
+    build(&graph, "resnet20", &request);
+    assert_int_equal(named(&graph, resnet, 8), 8);
+    assert_int_equal(named(&graph, projections, 4), 0);
+    graph_release(&graph);
+    request.shortcut = SHORTCUT_B;
+    build(&graph, "resnet20", &request);
+    assert_int_equal(named(&graph, resnet, 8), 8);
+    assert_int_equal(named(&graph, projections, 4), 4);
+    assert_int_equal(graph.params.total, 269722 + 16 * 32 + 64 + 32 * 64 + 128);
+    graph_release(&graph);
+    build(&graph, "vgg16-bn", &request);
+    assert_int_equal(named(&graph, vgg, 9), 9);
+    graph_release(&graph);
+    request.shortcut = SHORTCUT_A;
+    build(&graph, "resnet18", &request);
+    assert_int_equal(named(&graph, projections, 4), 0);
+    graph_release(&graph);
+}
+
+static void test_images_of_another_size(void **state)
+{
+    (void)state;
+    struct graph graph;
+    struct error error = { 0 };
+    assert_int_equal(network_build(&graph, "resnet34", &mnist, &error), -1);
+    assert_int_equal(error.code, EXIT_USAGE);
+    assert_string_equal(error.text, "resnet34: want images of 32 x 32, got 28 x 28");
+    graph_release(&graph);
+    error.code = 0;
+    assert_int_equal(network_build(&graph, "vgg16-bn", &mnist, &error), -1);
+    assert_string_equal(error.text, "vgg16-bn: want images of 32 x 32, got 28 x 28");
+    graph_release(&graph);
+    build(&graph, "resnet20", &mnist);
+    graph_release(&graph);
+}
+
 static void test_describe(void **state)
 {
     (void)state;
@@ -146,6 +252,9 @@ static void test_join_errors(void **state)
     int x = start(&graph), many[NODE_INPUTS + 1] = { 0 };
     add(&graph, x, conv(&graph, x, "c", &(struct conv_args){ .filters = 4, .size = 1 }));
     expect_error(&graph, "net: layer add2: want two inputs of one shape, got 3 x 8 x 6 (input) and 4 x 8 x 6 (c)");
+    x = start(&graph);
+    shortcut(&graph, x, 2, 1);
+    expect_error(&graph, "net: layer shortcut1: want at least the input's 3 channels, got 2");
     x = start(&graph);
     concat(&graph, (int[]){ x, maxpool(&graph, x, 2, 2) }, 2);
     expect_error(&graph, "net: layer concat2: want inputs of one height and width, got 8 x 6 and 4 x 3 (pool1)");
@@ -315,6 +424,36 @@ static void test_init_distribution(void **state)
     graph_release(&graph);
 }
 
+/* Normal with variance 2/(filters * taps): the first four moments, and zero biases. */
+static void test_he_init(void **state)
+{
+    (void)state;
+    struct graph graph;
+    build(&graph, "vgg16-bn", &cifar);
+    float *values = floats_new(graph.params.total);
+    graph_init_weights(&graph, 1, values);
+    for (int i = 0; i < graph.params.n; i++) {
+        const struct param *weight = &graph.params.rows[i];
+        if (weight->rank != 4)
+            continue;
+        double variance = 2.0 / (weight->dims[0] * 9), moments[4] = { 0 }, n = (double)weight->count;
+        for (size_t k = weight->offset; k < weight->offset + weight->count; k++) {
+            double power = 1;
+            for (int m = 0; m < 4; m++)
+                moments[m] += (power *= (double)values[k] / sqrt(variance)) / n;
+        }
+        assert_true(fabs(moments[0]) < 4 / sqrt(n));
+        assert_true(fabs(moments[1] - 1) < 4 * sqrt(2 / n));
+        assert_true(fabs(moments[2]) < 4 * sqrt(15 / n));
+        assert_true(fabs(moments[3] - 3) < 4 * sqrt(96 / n));
+        const struct param *bias = weight + 1;
+        for (size_t k = bias->offset; k < bias->offset + bias->count; k++)
+            assert_true(values[k] == 0);
+    }
+    door_free(values);
+    graph_release(&graph);
+}
+
 static void test_batchnorm_starts(void **state)
 {
     (void)state;
@@ -339,9 +478,11 @@ int test_nets(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mlp), cmocka_unit_test(test_lenet), cmocka_unit_test(test_lenet5), cmocka_unit_test(test_describe),
+        cmocka_unit_test(test_cifar_resnets), cmocka_unit_test(test_imagenet_resnets), cmocka_unit_test(test_vgg16), cmocka_unit_test(test_names_are_torchvisions),
+        cmocka_unit_test(test_images_of_another_size),
         cmocka_unit_test(test_window_errors), cmocka_unit_test(test_join_errors), cmocka_unit_test(test_name_errors), cmocka_unit_test(test_argument_errors),
         cmocka_unit_test(test_shape_of_graph_errors), cmocka_unit_test(test_first_error_stays), cmocka_unit_test(test_network_errors), cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_init_needs_no_order), cmocka_unit_test(test_init_distribution), cmocka_unit_test(test_batchnorm_starts),
+        cmocka_unit_test(test_init_needs_no_order), cmocka_unit_test(test_init_distribution), cmocka_unit_test(test_he_init), cmocka_unit_test(test_batchnorm_starts),
     };
     return cmocka_run_group_tests_name("nets", tests, NULL, NULL);
 }

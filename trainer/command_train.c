@@ -132,6 +132,7 @@ static int build_graph(struct session *session, struct error *error)
     struct network_request request = {
         .input = { .c = data->channels, .h = data->height, .w = data->width }, .classes = data->classes,
         .dropout = (float)config->net.dropout, .label_smoothing = (float)config->net.label_smoothing,
+        .shortcut = (enum shortcut_choice)config->net.shortcut,
     };
     if (channel_values(request.input.mean, &config->data.mean, data->channels, "mean", session->config_path, error) ||
         channel_values(request.input.std, &config->data.std, data->channels, "std", session->config_path, error))

@@ -36,6 +36,7 @@ struct config {
     struct {
         char name[CONFIG_TEXT];
         double dropout, label_smoothing;
+        int shortcut; /* enum shortcut_choice (nets/network.h) */
     } net;
     struct {
         int algorithm; /* enum algorithm_choice */

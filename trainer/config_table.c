@@ -24,8 +24,9 @@ const struct config_row config_rows[] = {
     INTEGER(data, loader_threads, 1, 256, "1", "threads that prepare batches; changes no result"),
     INTEGER(data, prefetch, 0, 4096, "0", "batches prepared ahead; 0 for four per worker"),
 
-    TEXT(net, name, NULL, "mlp, lenet or lenet5"),
+    TEXT(net, name, NULL, "mlp, lenet, lenet5, resnet20, resnet32, resnet44, resnet56, resnet110, resnet18, resnet34 or vgg16-bn"),
     REAL(net, dropout, 0, 0.95, "0", "probability of zeroing an activation, in networks that have dropout"),
+    CHOICE(net, shortcut, 0, "auto|A|B", "auto", "ResNets, where the shape changes: A, every other pixel and zeros for new channels; B, a 1x1 convolution; auto: A for resnet20 to resnet110, else B"),
     REAL(net, label_smoothing, 0, 0.9, "0", "s: targets are (1-s) one-hot + s/classes (arXiv 1512.00567)"),
 
     CHOICE(train, algorithm, ALGORITHM_SSGD, "ssgd|asgd|dcasgd|odsgd", "odsgd", "who waits for whom; docs/algorithms.md"),
