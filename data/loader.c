@@ -27,7 +27,8 @@ struct slot {
 struct filler {
     struct loader *loader;
     pthread_t thread;
-    uint8_t *raw; /* one sample as it is stored; NULL when that is its pixels */
+    uint8_t *raw;   /* one sample as it is stored; NULL when that is its pixels */
+    uint8_t *image; /* its pixels before augmentation; NULL when there is none */
 };
 
 struct loader {
@@ -38,7 +39,7 @@ struct loader {
     struct slot *slots;          /* plan.depth of them */
     struct filler *fillers;      /* plan.threads of them */
     int started;
-    uint8_t *pixels, *raw;       /* what the slots' and the fillers' point into */
+    uint8_t *pixels, *rooms;     /* what the slots' and the fillers' point into */
     int32_t *labels;
     int64_t *index;
     alignas(64) _Atomic int64_t next; /* the batch that the next claim gets */
@@ -82,20 +83,34 @@ static void pass_turn(struct slot *slot, int64_t turn)
     gate_open(&slot->changed);
 }
 
-static int read_sample(struct filler *filler, struct batch *batch, int i, int64_t sample, struct error *error)
+/* Its pixels, as they are in the dataset. */
+static int read_image(struct filler *filler, uint8_t *pixels, int32_t *label, int64_t sample, struct error *error)
 {
     struct loader *loader = filler->loader;
     const struct dataset *dataset = &loader->dataset;
-    uint8_t *pixels = batch->pixels + (size_t)i * loader->image_bytes;
     size_t bytes = 0;
-    batch->index[i] = sample;
-    if (dataset->format->read(dataset, sample, filler->raw ? filler->raw : pixels, &bytes, &batch->labels[i], error))
+    if (dataset->format->read(dataset, sample, filler->raw ? filler->raw : pixels, &bytes, label, error))
         return -1;
     if (dataset->format->decode)
         return dataset->format->decode(dataset, filler->raw, bytes, pixels, error);
     if (bytes != loader->image_bytes)
         return fail(error, EXIT_INPUT, "%s: sample %lld: want %zu bytes of pixels, found %zu", dataset->format->name, (long long)sample,
                     loader->image_bytes, bytes);
+    return 0;
+}
+
+static int read_sample(struct filler *filler, struct batch *batch, int i, int64_t sample, struct error *error)
+{
+    struct loader *loader = filler->loader;
+    const struct loader_plan *plan = &loader->plan;
+    uint8_t *pixels = batch->pixels + (size_t)i * loader->image_bytes;
+    batch->index[i] = sample;
+    if (!filler->image)
+        return read_image(filler, pixels, &batch->labels[i], sample, error);
+    if (read_image(filler, filler->image, &batch->labels[i], sample, error))
+        return -1;
+    struct augmentation drawn = augment_draw(&plan->augment, &loader->dataset, plan->seed, batch->epoch, sample);
+    augment_apply(&plan->augment, &drawn, &loader->dataset, filler->image, pixels);
     return 0;
 }
 
@@ -211,19 +226,22 @@ static int check_plan(const struct loader_plan *plan, struct error *error)
     if (loader_batches_per_epoch(plan) == 0)
         return fail(error, EXIT_USAGE, "batch: %d workers of %d samples want %lld samples in the dataset, found %lld", plan->workers, plan->batch,
                     (long long)plan->workers * plan->batch, (long long)plan->dataset->n);
-    return 0;
+    return augment_check(&plan->augment, plan->dataset, error);
 }
 
-/* Slots and fillers by themselves, and the four arrays that they point into. */
+/* A filler's rooms for one sample: as it is stored, and before augmentation. */
+static size_t raw_room(const struct loader *loader) { return loader->dataset.format->decode ? round_up(loader->dataset.sample_bytes, DOOR_ALIGNMENT) : 0; }
+static size_t image_room(const struct loader *loader) { return augment_wanted(&loader->plan.augment) ? round_up(loader->image_bytes, DOOR_ALIGNMENT) : 0; }
+
+/* Slots and fillers by themselves, and the arrays that they point into. */
 static int allocate(struct loader *loader, struct error *error)
 {
     const struct dataset *dataset = &loader->dataset;
-    size_t depth = (size_t)loader->plan.depth, threads = (size_t)loader->plan.threads, samples, pixels, raw;
-    size_t raw_bytes = dataset->format->decode ? round_up(dataset->sample_bytes, DOOR_ALIGNMENT) : 0;
+    size_t depth = (size_t)loader->plan.depth, threads = (size_t)loader->plan.threads, samples, pixels, rooms;
     if (!size_product((size_t)dataset->channels * (size_t)dataset->height, (size_t)dataset->width, &loader->image_bytes) ||
         !size_product(depth, (size_t)loader->plan.batch, &samples) || !size_product(samples, loader->image_bytes, &pixels) ||
         !size_product(samples, sizeof *loader->index + sizeof *loader->labels, &loader->bytes) ||
-        !size_sum(loader->bytes, pixels, &loader->bytes) || !size_product(threads, raw_bytes, &raw))
+        !size_sum(loader->bytes, pixels, &loader->bytes) || !size_product(threads, raw_room(loader) + image_room(loader), &rooms))
         return fail(error, EXIT_MEMORY, "out of memory: %d batches of %d samples", loader->plan.depth, loader->plan.batch);
     if (door_allocate((void **)&loader->slots, depth * sizeof *loader->slots, "loader slots", error) ||
         door_allocate((void **)&loader->fillers, threads * sizeof *loader->fillers, "loader threads", error) ||
@@ -231,20 +249,22 @@ static int allocate(struct loader *loader, struct error *error)
         door_allocate((void **)&loader->labels, samples * sizeof *loader->labels, "loader labels", error) ||
         door_allocate((void **)&loader->index, samples * sizeof *loader->index, "loader indices", error))
         return -1;
-    return raw ? door_allocate((void **)&loader->raw, raw, "loader samples", error) : 0;
+    return door_allocate((void **)&loader->rooms, rooms, "loader samples", error);
 }
 
 static void prepare(struct loader *loader)
 {
-    size_t batch = (size_t)loader->plan.batch, raw_bytes = round_up(loader->dataset.sample_bytes, DOOR_ALIGNMENT);
+    size_t batch = (size_t)loader->plan.batch, raw = raw_room(loader), image = image_room(loader);
     for (int64_t j = loader->plan.first; j < loader->plan.first + loader->plan.depth; j++) {
         struct slot *slot = slot_of(loader, j);
         size_t before = (size_t)(j % loader->plan.depth) * batch;
         slot->batch = (struct batch){ .pixels = loader->pixels + before * loader->image_bytes, .labels = loader->labels + before, .index = loader->index + before };
         atomic_init(&slot->turn, 2 * j);
     }
-    for (int i = 0; i < loader->plan.threads; i++)
-        loader->fillers[i] = (struct filler){ .loader = loader, .raw = loader->raw ? loader->raw + (size_t)i * raw_bytes : NULL };
+    for (int i = 0; i < loader->plan.threads; i++) {
+        uint8_t *rooms = loader->rooms + (size_t)i * (raw + image);
+        loader->fillers[i] = (struct filler){ .loader = loader, .raw = raw ? rooms : NULL, .image = image ? rooms + raw : NULL };
+    }
     atomic_init(&loader->next, loader->plan.first);
 }
 
@@ -290,6 +310,6 @@ void loader_close(struct loader *loader)
     door_free(loader->pixels);
     door_free(loader->labels);
     door_free(loader->index);
-    door_free(loader->raw);
+    door_free(loader->rooms);
     door_free(loader);
 }

@@ -10,6 +10,7 @@
 #ifndef DATA_LOADER_H
 #define DATA_LOADER_H
 
+#include "data/augment.h"
 #include "data/dataset.h"
 
 #include <stdbool.h>
@@ -23,6 +24,7 @@ struct loader_plan {
     bool drop_last;                /* training: as above. false (evaluation): ceil(N/B) batches a pass, the last one padded */
     bool shuffle;
     bool same_for_all;             /* all K batches of an iteration are the first one's */
+    struct augment_plan augment;   /* all zero: none, as in evaluation */
     uint64_t seed;
     int64_t first;                 /* number of the first batch that will be taken */
     int64_t end;                   /* one past the last; INT64_MAX: no end */

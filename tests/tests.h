@@ -24,6 +24,7 @@
     X(ring) \
     X(data) \
     X(cifar10) \
+    X(augment) \
     X(loader) \
     X(order) \
     X(synthetic) \
