@@ -18,8 +18,8 @@ static void shape(struct graph *graph, struct node *node)
     if (!window_check(graph, node, in, args->size, args->stride, args->pad))
         return;
     node->out = (struct shape){ args->filters, windows(in.h, args->size, args->stride, args->pad), windows(in.w, args->size, args->stride, args->pad) };
-    const double taps = (double)args->size * args->size;
-    struct init uniform = { INIT_UNIFORM, 1 / sqrt(in.c * taps) }, he = { INIT_NORMAL, sqrt(2 / (args->filters * taps)) };
+    const double fan_in = (double)in.c * args->size * args->size;
+    const struct init uniform = { INIT_UNIFORM, 1 / sqrt(fan_in) }, he = { INIT_NORMAL, sqrt(2 / fan_in) };
     graph_add_param(graph, node, "weight", 4, (int[4]){ args->filters, in.c, args->size, args->size }, true, args->he ? he : uniform);
     if (!args->no_bias)
         graph_add_param(graph, node, "bias", 1, &args->filters, false, args->he ? (struct init){ INIT_CONSTANT, 0 } : uniform);

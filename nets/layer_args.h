@@ -22,7 +22,7 @@ static inline int windows(int in, int size, int stride, int pad) { return (in + 
 struct conv_args {
     int filters, size, stride, pad;
     bool no_bias;
-    bool he; /* how weights start: normal, variance 2/(filters * size * size), biases 0 (He et al., arXiv 1502.01852); otherwise as PyTorch's */
+    bool he; /* how weights start: normal, variance 2/fan in, biases 0 (He et al., arXiv 1502.01852, eq. 10); otherwise as PyTorch's */
     /* fused onto it by the plan, applied in this order */
     bool relu;
     struct pool_args pool; /* size 0: none */

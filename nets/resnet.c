@@ -4,8 +4,8 @@
  * layers with weights. Any image will do, since the last average is over the whole plane. resnet18 and resnet34 are the ImageNet ones as ports
  * to 32x32 have them: the first convolution is 3x3 with stride 1, and no maximum follows it.
  *
- * Where the shape changes, the shortcut is section 4.2's option A by default in the former, B in the latter, as in torchvision. Weights start as
- * He et al. have it (arXiv 1502.01852), counted over a filter's outputs. */
+ * Where the shape changes, the shortcut is section 4.2's option A by default in the former, B in the latter, as in torchvision. Filters start as
+ * He et al. have it (arXiv 1502.01852), with the variance that keeps a forward pass level. */
 #include "nets/layers.h"
 #include "nets/networks.h"
 

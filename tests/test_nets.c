@@ -424,7 +424,7 @@ static void test_init_distribution(void **state)
     graph_release(&graph);
 }
 
-/* Normal with variance 2/(filters * taps): the first four moments, and zero biases. */
+/* Normal with variance 2/fan in: the first four moments, and zero biases. */
 static void test_he_init(void **state)
 {
     (void)state;
@@ -436,7 +436,7 @@ static void test_he_init(void **state)
         const struct param *weight = &graph.params.rows[i];
         if (weight->rank != 4)
             continue;
-        double variance = 2.0 / (weight->dims[0] * 9), moments[4] = { 0 }, n = (double)weight->count;
+        double variance = 2.0 * weight->dims[0] / (double)weight->count, moments[4] = { 0 }, n = (double)weight->count;
         for (size_t k = weight->offset; k < weight->offset + weight->count; k++) {
             double power = 1;
             for (int m = 0; m < 4; m++)
