@@ -77,15 +77,42 @@ static void update(struct simulation *s, const float *g, float scale, float rate
     }
 }
 
-static void update_mean(struct simulation *s, float *const *gradients, int64_t t)
+/* What a gradient is multiplied by so that its norm is at most the config's: squares in doubles, sixteen sums to a block of 1024. */
+static float clipping(const struct simulation *s, const float *g)
 {
-    float *mean = vector(s), part = 1.0f / (float)s->k;
+    double sum = 0, most = s->config->optimizer.clip_norm;
+    for (size_t begin = 0; begin < s->n; begin += 1024) {
+        double parts[16] = { 0 }, block = 0;
+        for (size_t i = begin; i < begin + 1024 && i < s->n; i++)
+            parts[i % 16] += (double)g[i] * g[i];
+        for (int i = 0; i < 16; i++)
+            block += parts[i];
+        sum += block;
+    }
+    return most > 0 && most < sqrt(sum) + 1e-6 ? (float)(most / (sqrt(sum) + 1e-6)) : 1;
+}
+
+static void scale(const struct simulation *s, float *g, float factor)
+{
+    for (size_t i = 0; i < s->n; i++)
+        g[i] *= factor;
+}
+
+static void sum_times(const struct simulation *s, float *const *gradients, float factor, float *to)
+{
     for (size_t i = 0; i < s->n; i++) {
         float sum = gradients[0][i];
         for (int k = 1; k < s->k; k++)
             sum += gradients[k][i];
-        mean[i] = sum * part;
+        to[i] = sum * factor;
     }
+}
+
+static void update_mean(struct simulation *s, float *const *gradients, int64_t t)
+{
+    float *mean = vector(s), part = 1.0f / (float)s->k;
+    sum_times(s, gradients, part, mean);
+    sum_times(s, gradients, part * clipping(s, mean), mean);
     update(s, mean, 1, schedule_rate(&s->schedule, t), (float)s->config->optimizer.momentum);
     free(mean);
 }
@@ -127,7 +154,7 @@ static void asgd(struct simulation *s, int64_t iterations)
     const struct config *config = s->config;
     bool compensates = config->train.algorithm == ALGORITHM_DCASGD;
     float *sent[K_MOST], *g = vector(s), *mean_square = config->async.adaptive ? vector(s) : NULL;
-    float scale = config->async.scale < 0 ? 1.0f / (float)s->k : (float)config->async.scale;
+    float share = config->async.scale < 0 ? 1.0f / (float)s->k : (float)config->async.scale;
     float momentum = (float)(config->async.server_momentum < 0 ? config->optimizer.momentum : config->async.server_momentum);
     float lambda = config->async.lambda >= 0 ? (float)config->async.lambda : config->async.adaptive ? 2.0f : 0.04f;
     for (int k = 0; k < s->k; k++)
@@ -135,9 +162,10 @@ static void asgd(struct simulation *s, int64_t iterations)
     for (int64_t j = 0; j < iterations * s->k; j++) {
         int k = (int)(j % s->k);
         gradient(s, sent[k], j, g);
+        scale(s, g, clipping(s, g));
         if (compensates)
             compensate(s, g, s->w, sent[k], mean_square, lambda, (float)config->async.ms_decay);
-        update(s, g, scale, schedule_rate(&s->schedule, j / s->k), momentum);
+        update(s, g, share, schedule_rate(&s->schedule, j / s->k), momentum);
         copy(s, sent[k], s->w);
     }
     for (int k = 0; k < s->k; k++)
@@ -158,7 +186,7 @@ static void predict(const struct simulation *s, const struct delayed *worker, fl
 {
     float mu = (float)s->config->optimizer.momentum;
     bool nesterov = s->config->optimizer.nesterov;
-    float of_v = nesterov ? mu * mu : mu, c = nesterov ? rate * (1 + mu) : rate;
+    float of_v = nesterov ? mu * mu : mu, c = (nesterov ? rate * (1 + mu) : rate) * clipping(s, worker->g);
     for (size_t i = 0; i < s->n; i++) {
         float of_w = nesterov ? (1 + mu) * s->decay[i] : s->decay[i];
         float p = s->w[i] - rate * (of_v * s->v[i] + of_w * s->w[i]);
@@ -175,6 +203,7 @@ static void local_update(const struct simulation *s, const struct delayed *worke
     float rate = (float)(base * schedule_factor(&s->schedule, t));
     float lambda = config->odsgd.lambda >= 0 ? (float)config->odsgd.lambda : rule == LOCAL_ADC ? 2.0f : 0.04f;
     copy(s, g, worker->g);
+    scale(s, g, clipping(s, g));
     if (rule == LOCAL_DC || rule == LOCAL_ADC)
         compensate(s, g, s->w, config->odsgd.dc_backup == BACKUP_BASE ? before : worker->l, rule == LOCAL_ADC ? worker->mean_square : NULL, lambda, (float)config->odsgd.ms_decay);
     for (size_t i = 0; i < s->n; i++) {

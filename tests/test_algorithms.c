@@ -63,13 +63,23 @@ SIMULATED(odsgd_adc_from_local, "train.algorithm=odsgd", "odsgd.local_update=adc
 SIMULATED(odsgd_predict, "train.algorithm=odsgd", "odsgd.local_update=predict")
 SIMULATED(odsgd_predict_nesterov, "train.algorithm=odsgd", "odsgd.local_update=predict", "optimizer.nesterov=true", "schedule.kind=step", "schedule.steps=0.5,1")
 
+#define CLIPPED "optimizer.clip_norm=0.3"
+SIMULATED(ssgd_clipped, "train.algorithm=ssgd", CLIPPED)
+SIMULATED(asgd_clipped, "train.algorithm=asgd", CLIPPED)
+SIMULATED(dcasgd_clipped, "train.algorithm=dcasgd", "async.adaptive=true", CLIPPED)
+SIMULATED(odsgd_none_clipped, "train.algorithm=odsgd", "odsgd.local_update=none", CLIPPED)
+SIMULATED(odsgd_sgd_clipped, "train.algorithm=odsgd", "odsgd.local_update=sgd", "odsgd.momentum_local=0.5", CLIPPED)
+SIMULATED(odsgd_adc_clipped, "train.algorithm=odsgd", "odsgd.local_update=adc", CLIPPED)
+SIMULATED(odsgd_predict_clipped, "train.algorithm=odsgd", "odsgd.local_update=predict", "optimizer.nesterov=true", CLIPPED)
+
 int test_algorithms(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ssgd), cmocka_unit_test(ssgd_nesterov_by_steps), cmocka_unit_test(asgd), cmocka_unit_test(asgd_unscaled), cmocka_unit_test(dcasgd),
         cmocka_unit_test(dcasgd_adaptive), cmocka_unit_test(odsgd_none), cmocka_unit_test(odsgd_sgd), cmocka_unit_test(odsgd_sgd_with_momentum), cmocka_unit_test(odsgd_dc),
         cmocka_unit_test(odsgd_dc_from_local), cmocka_unit_test(odsgd_adc), cmocka_unit_test(odsgd_adc_from_local), cmocka_unit_test(odsgd_predict),
-        cmocka_unit_test(odsgd_predict_nesterov),
+        cmocka_unit_test(odsgd_predict_nesterov), cmocka_unit_test(ssgd_clipped), cmocka_unit_test(asgd_clipped), cmocka_unit_test(dcasgd_clipped),
+        cmocka_unit_test(odsgd_none_clipped), cmocka_unit_test(odsgd_sgd_clipped), cmocka_unit_test(odsgd_adc_clipped), cmocka_unit_test(odsgd_predict_clipped),
     };
     return cmocka_run_group_tests_name("algorithms", tests, NULL, NULL);
 }

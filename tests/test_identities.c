@@ -122,6 +122,24 @@ static void loader_threads_change_nothing(void **state)
     assert_false(same(LIST("workers.count=3", "data.shuffle=false"), LIST("workers.count=3")));
 }
 
+/* A norm that no gradient has leaves every bit; a small one does not, and it is the whole gradient's: buckets and what else moves change nothing. */
+static void clipping_is_of_the_whole_gradient(void **state)
+{
+    (void)state;
+    const char *const algorithms[][2] = {
+        { "train.algorithm=ssgd", "async.adaptive=false" }, { "train.algorithm=asgd", "async.adaptive=false" }, { "train.algorithm=dcasgd", "async.adaptive=true" },
+        { ODSGD, "odsgd.local_update=none" }, { ODSGD, "odsgd.local_update=dc" }, { ODSGD, "odsgd.local_update=predict" },
+    };
+    for (int i = 0; i < 6; i++) {
+        const char *const common[] = { algorithms[i][0], algorithms[i][1], "odsgd.warmup=1", "workers.count=3", "workers.jitter=1", "train.iterations=20", NULL };
+        struct settings never = settings_join(common, LIST("optimizer.clip_norm=1e9")), always = settings_join(common, LIST("optimizer.clip_norm=0.1"));
+        struct settings other = settings_join(always.rows, LIST("train.bucket_kib=7", "train.evaluate_every=0.001", "link.bandwidth_gbps=1", "link.latency_us=50"));
+        assert_true(same(common, never.rows));
+        assert_false(same(common, always.rows));
+        assert_true(same(always.rows, other.rows));
+    }
+}
+
 static void in_turn_repeats(void **state)
 {
     (void)state;
@@ -217,7 +235,7 @@ int test_identities(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_worker_is_plain_sgd), cmocka_unit_test(a_warmup_as_long_as_the_run_is_ssgd), cmocka_unit_test(no_compensation_is_the_plain_local_update),
         cmocka_unit_test(predict_foresees_the_update), cmocka_unit_test(buckets_change_nothing), cmocka_unit_test(loader_threads_change_nothing),
-        cmocka_unit_test(in_turn_repeats), cmocka_unit_test(evaluation_changes_nothing), cmocka_unit_test(a_link_changes_nothing), cmocka_unit_test(steps_allocate_nothing),
+        cmocka_unit_test(clipping_is_of_the_whole_gradient), cmocka_unit_test(in_turn_repeats), cmocka_unit_test(evaluation_changes_nothing), cmocka_unit_test(a_link_changes_nothing), cmocka_unit_test(steps_allocate_nothing),
     };
     return cmocka_run_group_tests_name("identities", tests, NULL, NULL);
 }

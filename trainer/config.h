@@ -51,6 +51,7 @@ struct config {
     struct {
         double lr, momentum, weight_decay;
         bool nesterov, decay_all;
+        double clip_norm; /* 0: off */
     } optimizer;
     struct {
         int kind; /* enum schedule_kind */

@@ -45,6 +45,7 @@ const struct config_row config_rows[] = {
     REAL(optimizer, weight_decay, 0, 1e3, "0", "added to the gradient as weight_decay * W"),
     BOOL(optimizer, nesterov, "false", "Nesterov's momentum, as PyTorch defines it"),
     BOOL(optimizer, decay_all, "false", "decay biases and normalization parameters too"),
+    REAL(optimizer, clip_norm, 0, 1e9, "0", "gradients with a larger norm are scaled down to it (arXiv 1211.5063); 0 for no clipping. It waits for whole gradients: nothing travels per bucket"),
 
     CHOICE(schedule, kind, SCHEDULE_CONSTANT, "constant|step|cosine|one-cycle", "constant", "how the learning rate moves after the warm-up; one-cycle has its own (arXiv 1708.07120)"),
     REAL(schedule, warmup_epochs, 0, 1e6, "0", "linear warm-up from 0 over so many epochs"),

@@ -70,8 +70,7 @@ static int serve_all_pending(struct server *server, struct error *error)
     return 0;
 }
 
-/* A push has crossed the link, if there is one. */
-static int take_push(struct server *server, const struct message *push, struct error *error)
+static int admit(struct server *server, const struct message *push, struct error *error)
 {
     const struct run *run = server->run;
     if (run->algorithm->synchronous)
@@ -81,6 +80,19 @@ static int take_push(struct server *server, const struct message *push, struct e
     *place = *push;
     server->n_pending++;
     return serve_pending(server, (int)push->bucket, error);
+}
+
+/* A push has crossed the link, if there is one. */
+static int take_push(struct server *server, const struct message *push, struct error *error)
+{
+    if (!server->clip.held)
+        return admit(server, push, error);
+    size_t n;
+    const struct message *whole = server_clip_hold(server, push, &n);
+    for (size_t i = 0; whole && i < n; i++)
+        if (admit(server, &whole[i], error))
+            return -1;
+    return 0;
 }
 
 static int take_message(struct server *server, const struct message *message, struct error *error)
@@ -161,7 +173,8 @@ static int check_patience(const struct server *server, struct error *error)
         return 0;
     for (int bucket = 0; bucket < run->buckets.n; bucket++)
         for (int k = 0; run->algorithm->synchronous && k < run->k; k++)
-            if (server->versions[bucket] < server->end && !(server->arrived[2 * bucket + (server->versions[bucket] & 1)] & (uint64_t)1 << k))
+            if (server->versions[bucket] < server->end && !(server->arrived[2 * bucket + (server->versions[bucket] & 1)] & (uint64_t)1 << k) &&
+                !server_clip_holds(server, server->versions[bucket], bucket, k))
                 return fail(error, EXIT_WORKERS, "server: worker %d is stuck: its gradient of iteration %lld, bucket %d, has not come for %lld s", k, (long long)server->versions[bucket],
                             bucket, (long long)(silent / 1000000000));
     return fail(error, EXIT_WORKERS, "server: nothing has come from any worker for %lld s", (long long)(silent / 1000000000));

@@ -18,6 +18,13 @@
 
 enum { VERSIONS_MAX = 3, FORECASTS_MAX = 2, WORKERS_MAX = 64 };
 
+/* Pushes that wait for the rest of their gradient (server_clip.c). */
+struct clip {
+    struct message *held;       /* [set][set's size], in order of arrival; NULL: clipping is off */
+    size_t *n_held;             /* [set] */
+    float factors[WORKERS_MAX]; /* [set]: what the newest whole gradient is multiplied by */
+};
+
 struct server {
     struct run *run;
     struct device *device;
@@ -38,6 +45,7 @@ struct server {
     int64_t patience_ns;         /* how long nobody may say anything */
     int64_t reported_ns;         /* when main was last told how far we are */
     bool stopping;
+    struct clip clip;
     struct link link;
     struct tally tally;
     /* evaluation: the snapshot of version evaluate_at is taken bucket by bucket */
@@ -52,6 +60,9 @@ struct server {
     struct ledger ledger;        /* asynchronous: staleness of the pushes served */
     pthread_t thread;
 };
+
+/* min(1, clip_norm / (norm + 1e-6)) for the mean of k whole gradients, as PyTorch's clip_grad_norm_ has it. */
+float clip_factor(const struct run *run, struct device *device, const float *const *gradients, int k);
 
 int server_init(struct server *server, struct run *run, struct error *error);
 void server_release(struct server *server);

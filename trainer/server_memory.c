@@ -87,7 +87,7 @@ int server_init(struct server *server, struct run *run, struct error *error)
         return -1;
     /* two iterations' worth of messages per worker and way, and W and P of one version */
     size_t under_way = (size_t)run->buckets.n * (size_t)run->k * 4;
-    if (allocate_vectors(server, error) || allocate_stats(server, error) || allocate_tables(server, error))
+    if (allocate_vectors(server, error) || allocate_stats(server, error) || allocate_tables(server, error) || server_clip_init(server, error))
         return -1;
     return link_init(&server->link, &run->config, under_way, error) || tally_init(&server->tally, run->k, run->algorithm->synchronous, error) ||
            trace_init(&server->trace, (size_t)run->config.output.trace, error) ? -1 : 0;
@@ -114,6 +114,7 @@ void server_release(struct server *server)
     door_free(server->versions);
     door_free(server->arrived);
     door_free(server->pending);
+    server_clip_release(server);
     link_release(&server->link);
     tally_release(&server->tally);
     trace_release(&server->trace);

@@ -13,6 +13,21 @@ void server_enter_link(struct server *server, enum link_way way, const struct me
 /* The bucket has reached its next version, whose weights (a whole vector) are these: counts it, and takes it into a snapshot that is due. */
 void server_version_done(struct server *server, int bucket, const float *weights);
 
+/* The active workers' gradients of an iteration, in worker order; how many. */
+int server_gradients(const struct server *server, int64_t iteration, const float **gradients);
+
+/* ---- clipping (server_clip.c) ---- */
+
+int server_clip_init(struct server *server, struct error *error);
+void server_clip_release(struct server *server);
+
+/* Takes a push; NULL while its gradient is not whole. Then the *n pushes of it, which may be served now; they stay until the next call. */
+const struct message *server_clip_hold(struct server *server, const struct message *push, size_t *n);
+bool server_clip_holds(const struct server *server, int64_t iteration, int bucket, int worker);
+
+/* What the gradient that is being served is multiplied by; 1 with clipping off. */
+float server_clip_factor(const struct server *server, int64_t iteration, int worker);
+
 /* ---- evaluation (server_evaluation.c) ---- */
 
 /* The version after `version` that is to be evaluated; INT64_MAX when none is. Asynchronous versions are pushes, K to an iteration. */

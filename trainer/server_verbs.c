@@ -32,17 +32,23 @@ static struct update update_of(const struct server *server, int64_t iteration, i
     };
 }
 
+int server_gradients(const struct server *server, int64_t iteration, const float **gradients)
+{
+    int n = 0;
+    for (int k = 0; k < server->run->k; k++)
+        if (server->active & (uint64_t)1 << k)
+            gradients[n++] = server->run->workers[k].gradients[iteration & 1];
+    return n;
+}
+
 void server_update(struct server *server, int64_t iteration, int bucket, bool forecast)
 {
-    const struct run *run = server->run;
     const float *gradients[WORKERS_MAX];
     struct update update = update_of(server, iteration, bucket);
     int64_t began = door_now_ns();
-    for (int k = 0; k < run->k; k++)
-        if (server->active & (uint64_t)1 << k)
-            gradients[update.k++] = run->workers[k].gradients[iteration & 1];
+    update.k = server_gradients(server, iteration, gradients);
     update.gradients = gradients;
-    update.inv_k = 1.0f / (float)update.k;
+    update.inv_k = 1.0f / (float)update.k * server_clip_factor(server, iteration, 0);
     update.w = version_slot(server, iteration);
     update.w_out = version_slot(server, iteration + 1);
     update.p = forecast ? forecast_slot(server, iteration + 1) : NULL;
@@ -61,7 +67,7 @@ void server_update_one(struct server *server, const struct message *push, bool c
     int64_t began = door_now_ns();
     update.gradients = &gradient;
     update.k = 1;
-    update.inv_k = 1;
+    update.inv_k = server_clip_factor(server, push->iteration, push->worker);
     update.scale = config->async.scale < 0 ? 1.0f / (float)run->k : (float)config->async.scale;
     if (config->async.server_momentum >= 0)
         update.momentum = (float)config->async.server_momentum;

@@ -39,6 +39,8 @@ struct worker {
     int64_t next_evaluation;       /* synchronous: the iteration to stop for one at */
     int64_t go;                    /* evaluations told to begin so far */
     int64_t evaluated;             /* and taken part in */
+    int64_t clipped;               /* the iteration that clip_factor was computed in; 0: none */
+    float clip_factor;             /* of its own gradient of the iteration before */
     int64_t *versions_used;        /* [bucket]: of the global weights under L */
     bool left;                     /* told to end */
     int64_t mark_ns;               /* compute time is counted, and stretched, from here */
@@ -66,10 +68,11 @@ const float *worker_gradient(const struct worker *worker, int64_t t);
 float worker_rate(const struct worker *worker, int64_t t);
 float worker_local_rate(const struct worker *worker, int64_t t);
 
-/* L of the bucket = U(w, g) (backend.h, struct local_pass): `pass` holds whole vectors, rate and compensation; n, and weight decay by stretch, are filled in. */
+/* L of the bucket = U(w, g) (backend.h, struct local_pass): `pass` holds whole vectors, rate and compensation; n, the factor of clipping, and weight decay by stretch, are
+ * filled in. g: of the iteration before. */
 void worker_local_step(struct worker *worker, int bucket, const struct local_pass *pass);
 
-/* L of the bucket = P - c g. */
+/* L of the bucket = P - c g, g of the iteration before, clipped. */
 void worker_local_predict(struct worker *worker, int bucket, const float *forecast, const float *gradient, float c);
 
 /* Enters what L_t of the bucket was built on in the ledger; -1 with EXIT_INVARIANT when its staleness is not `expected`. */

@@ -35,16 +35,28 @@ void worker_adopt(struct worker *worker, int bucket, const float *weights)
     end_local(worker, bucket, began);
 }
 
+/* A local update clips the worker's own g by the rule that the server has for the mean. */
+static float own_factor(struct worker *worker, const float *gradient)
+{
+    if (worker->run->config.optimizer.clip_norm <= 0)
+        return 1;
+    if (worker->clipped != worker->iteration)
+        worker->clip_factor = clip_factor(worker->run, worker->device, &gradient, 1);
+    worker->clipped = worker->iteration;
+    return worker->clip_factor;
+}
+
 void worker_local_step(struct worker *worker, int bucket, const struct local_pass *pass)
 {
     const struct run *run = worker->run;
     const struct bucket *row = &run->buckets.rows[bucket];
     int64_t began = door_now_ns();
+    float factor = own_factor(worker, pass->g);
     for (int i = 0; i < row->n_stretches; i++) {
         const struct stretch *stretch = &run->buckets.stretches[row->first_stretch + i];
         struct local_pass part = *pass;
         part.n = stretch->end - stretch->begin;
-        part.factor = 1;
+        part.factor = factor;
         part.w += stretch->begin;
         part.g += stretch->begin;
         part.m = pass->m ? pass->m + stretch->begin : NULL;
@@ -64,7 +76,9 @@ void worker_local_predict(struct worker *worker, int bucket, const float *foreca
 {
     const struct bucket *row = &worker->run->buckets.rows[bucket];
     int64_t began = door_now_ns();
-    worker->run->backend->predict(worker->device, worker->weights + row->begin, forecast + row->begin, gradient + row->begin, c, row->end - row->begin);
+    float factor = own_factor(worker, gradient);
+    worker->run->backend->predict(worker->device, worker->weights + row->begin, forecast + row->begin, gradient + row->begin, c * factor,
+                                 row->end - row->begin);
     end_local(worker, bucket, began);
 }
 
