@@ -30,7 +30,8 @@ struct config {
         char dataset[CONFIG_TEXT], path[CONFIG_TEXT];
         int64_t limit, test_limit, batch, eval_batch;
         struct real_list mean, std;
-        bool shuffle, same_for_all;
+        bool shuffle, same_for_all, flip;
+        int64_t crop_pad, cutout;
         int64_t loader_threads, prefetch;
     } data;
     struct {

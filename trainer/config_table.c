@@ -11,14 +11,17 @@
 #define TEXT(section, key, fallback, help) { #section, #key, TYPE_TEXT, AT(section.key), 0, 0, 0, NULL, fallback, help }
 
 const struct config_row config_rows[] = {
-    TEXT(data, dataset, NULL, "mnist, or synthetic: digits that the program draws itself"),
+    TEXT(data, dataset, NULL, "mnist, cifar10, or synthetic: digits that the program draws itself"),
     TEXT(data, path, "auto", "the dataset's folder; auto looks in $ONESTEP_DATA, then in datasets/"),
     INTEGER(data, batch, 1, 65536, "64", "B: samples per worker and iteration; the global batch is K times that"),
     INTEGER(data, eval_batch, 1, 65536, "128", "samples at a time in evaluation; changes no result"),
     INTEGER(data, limit, 0, 1e12, "0", "train on the first so many samples; 0 for all"),
     INTEGER(data, test_limit, 0, 1e12, "0", "evaluate on the first so many test samples; 0 for all"),
-    REALS(data, mean, -1e6, 1e6, "0", "subtracted from pixels/255: one number, or one per channel"),
-    REALS(data, std, 1e-6, 1e6, "1", "and divided by; mean 0 and std 1 give pixels/255"),
+    REALS(data, mean, -1e6, 1e6, "0", "subtracted from pixels/255: one number, or one per channel (CIFAR-10: 0.4914,0.4822,0.4465)"),
+    REALS(data, std, 1e-6, 1e6, "1", "and divided by (CIFAR-10: 0.2470,0.2435,0.2616); mean 0 and std 1 give pixels/255"),
+    INTEGER(data, crop_pad, 0, 4095, "0", "training images get so many black pixels on each side, then are cropped to their size at a random place; 0: as they are"),
+    BOOL(data, flip, "false", "half of the training images, drawn anew every epoch, have left and right swapped"),
+    INTEGER(data, cutout, 0, 4096, "0", "a square of this side, centred anywhere in a training image, becomes the mean colour (arXiv 1708.04552); 0: none"),
     BOOL(data, shuffle, "true", "a new permutation every epoch, from the seed and the epoch's number; false is the order of the files"),
     BOOL(data, same_for_all, "false", "for experiments: all workers get worker 0's samples"),
     INTEGER(data, loader_threads, 1, 256, "1", "threads that prepare batches; changes no result"),

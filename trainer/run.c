@@ -30,14 +30,24 @@ static int first_vectors(struct run *run, const struct run_request *request, str
     return 0;
 }
 
+/* Of training images; build_graph has seen that the means fit the channels. */
+static struct augment_plan augment_plan_of(const struct config *config, int channels)
+{
+    const struct real_list *mean = &config->data.mean;
+    struct augment_plan plan = { .crop_pad = (int)config->data.crop_pad, .flip = config->data.flip, .cutout = (int)config->data.cutout };
+    for (int c = 0; c < channels && c < AUGMENT_CHANNELS; c++)
+        plan.fill[c] = augment_fill(mean->values[mean->n == 1 ? 0 : c]);
+    return plan;
+}
+
 /* The training loader's plan, without its length. */
 static struct loader_plan loader_plan_of(const struct run *run)
 {
     const struct config *config = &run->config;
     return (struct loader_plan){
         .dataset = run->train, .batch = (int)config->data.batch, .workers = run->k, .drop_last = true, .shuffle = config->data.shuffle,
-        .same_for_all = config->data.same_for_all, .seed = (uint64_t)config->train.seed, .threads = (int)config->data.loader_threads,
-        .depth = (int)(config->data.prefetch ? config->data.prefetch : 4 * run->k),
+        .same_for_all = config->data.same_for_all, .augment = augment_plan_of(config, run->train->channels), .seed = (uint64_t)config->train.seed,
+        .threads = (int)config->data.loader_threads, .depth = (int)(config->data.prefetch ? config->data.prefetch : 4 * run->k),
     };
 }
 
@@ -73,7 +83,9 @@ static int open_loader(struct run *run, struct error *error)
     plan.end = run->iterations * run->k;
     if (plan.depth < 2 * run->k)
         plan.depth = 2 * run->k; /* a worker may be one iteration ahead of the slowest */
-    return loader_open(&run->loader, &plan, error);
+    if (loader_open(&run->loader, &plan, error))
+        return error->code == EXIT_USAGE ? error_place(error, "[data]") : -1;
+    return 0;
 }
 
 static int open_members(struct run *run, struct error *error)
