@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum { NODE_INPUTS = 8, NODE_PARAMS = 2, NAME_ROOM = 56 };
 
@@ -84,7 +85,7 @@ void graph_init_stats(const struct graph *graph, float *stats);
 /* Multiply-adds of one sample's forward pass, by node. */
 double node_multiply_adds(const struct graph *graph, const struct node *node);
 
-/* The start-up table, one aligned row per layer: name, kind, output shape, parameters, multiply-adds. Writes at most `bytes`. */
-void graph_describe(const struct graph *graph, char *text, size_t bytes);
+/* The start-up table, one aligned row per layer with what follows it without another shape: name, kinds, output shape, parameters, multiply-adds. */
+void graph_describe(const struct graph *graph, FILE *to);
 
 #endif

@@ -187,16 +187,15 @@ static int open_files(struct session *session, struct error *error)
 
 static void print_start(const struct session *session)
 {
-    char table[8192], emulated[256], algorithm[32], local[64] = "", word[32], train[32], test[32], length[32], epoch[32];
+    char emulated[256], algorithm[32], local[64] = "", word[32], train[32], test[32], length[32], epoch[32];
     const struct config *config = &session->config;
-    graph_describe(&session->graph, table, sizeof table);
     config_word("train", "algorithm", config->train.algorithm, algorithm, sizeof algorithm);
     if (config->train.algorithm == ALGORITHM_ODSGD) {
         config_word("odsgd", "local_update", config->odsgd.local_update, word, sizeof word);
         snprintf(local, sizeof local, " (%s, after %lld iterations)", word, (long long)config->odsgd.warmup);
     }
     summary_emulated(config, emulated, sizeof emulated);
-    fputs(table, stdout);
+    graph_describe(&session->graph, stdout);
     printf("\nalgorithm  %s%s\n", algorithm, local);
     printf("workers    %lld of batch %lld, on %s\n", (long long)config->workers.count, (long long)config->data.batch, session->backend->name);
     printf("data       %s, %s training images, %s test images\n", config->data.dataset, grouped(session->train.n, train), grouped(session->test.n, test));
