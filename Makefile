@@ -27,7 +27,7 @@ $(error ONEDNN=1 asks for oneDNN 2, and its headers are not there: sh .ci/needs 
 endif
 VERSION := $(shell cat VERSION)
 DEFINES := -DONESTEP_VERSION='"$(VERSION)"' $(if $(filter 1,$(ONEDNN)),-DHAVE_ONEDNN)
-LIBS := $(if $(filter 1,$(ONEDNN)),-ldnnl -lgomp) -linih -lcjson -lhwloc -lz -lm -lpthread
+LIBS := $(if $(filter 1,$(ONEDNN)),-ldnnl -lgomp) -linih -lcjson -lhwloc -lpng -lturbojpeg -lz -lm -lpthread
 
 ROOMS := base data nets cpu trainer
 LEFT_OUT := $(if $(filter 1,$(ONEDNN)),,$(wildcard cpu/dnnl*.c)) trainer/main.c

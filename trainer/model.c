@@ -1,0 +1,100 @@
+/* See model.h. */
+#include "trainer/model.h"
+
+#include "base/door.h"
+#include "trainer/choose.h"
+#include "trainer/config_network.h"
+#include "trainer/progress.h"
+#include "trainer/topology.h"
+#include "trainer/weights.h"
+
+#include <math.h>
+#include <string.h>
+
+int model_read(struct model *model, const char *path, struct error *error)
+{
+    *model = (struct model){ .path = path };
+    return weights_about_read(&model->about, path, error);
+}
+
+static int allocate_floats(float **to, size_t n, const char *what, struct error *error)
+{
+    void *block;
+    if (door_allocate(&block, n * sizeof(float), what, error))
+        return -1;
+    *to = block;
+    return 0;
+}
+
+int model_load(struct model *model, enum weights_choice choice, struct error *error)
+{
+    const struct weights_about *about = &model->about;
+    const struct config *config = &about->config;
+    struct topology topology;
+    model->precision = config->train.precision == AUTOMATIC ? PRECISION_FP32 : (enum precision)config->train.precision;
+    if (choice == WEIGHTS_AVERAGED && !about->average)
+        return fail(error, EXIT_INPUT, "%s: want averaged weights, found none", model->path);
+    model->average = about->average && choice != WEIGHTS_RAW;
+    if (config_network(&model->graph, config, model->path, about->input, about->classes, error) || topology_read(&topology, error) ||
+        choose_backend(&model->backend, config, &model->graph, topology.model, error) ||
+        allocate_floats(&model->weights, model->graph.params.total, "the weights", error) || allocate_floats(&model->stats, model->graph.stats.total, "the statistics", error))
+        return -1;
+    graph_init_stats(&model->graph, model->stats);
+    return (model->average ? weights_load_average : weights_load)(model->path, &model->graph, model->weights, model->stats, error);
+}
+
+void model_release(struct model *model)
+{
+    door_free(model->weights);
+    door_free(model->stats);
+    graph_release(&model->graph);
+    weights_about_release(&model->about);
+    memset(model, 0, sizeof *model);
+}
+
+int model_weights_word(const char *command, const char *word, enum weights_choice *choice, struct error *error)
+{
+    static const char *const words[] = { "best", "raw", "average" };
+    for (int i = WEIGHTS_BEST; i <= WEIGHTS_AVERAGED; i++)
+        if (strcmp(word, words[i]) == 0) {
+            *choice = (enum weights_choice)i;
+            return 0;
+        }
+    return fail(error, EXIT_USAGE, "%s: --weights: want best, raw or average, got \"%s\"", command, word);
+}
+
+void model_describe(const struct model *model, char *text, size_t bytes)
+{
+    char iteration[32];
+    snprintf(text, bytes, "iteration %s, %s weights", grouped(model->about.iteration, iteration), model->average ? "averaged" : "raw");
+}
+
+int model_runner_open(struct model_runner *runner, const struct model *model, int batch, int processor, struct error *error)
+{
+    *runner = (struct model_runner){ .model = model, .batch = batch };
+    if (model->backend->device_open(&runner->device, processor, error))
+        return -1;
+    const struct plan_request request = { model->backend, runner->device, &model->graph, batch, false, model->precision };
+    return plan_make(&runner->plan, &request, error) || allocate_floats(&runner->logits, (size_t)batch * (size_t)model->about.classes, "logits", error) ? -1 : 0;
+}
+
+void model_runner_close(struct model_runner *runner)
+{
+    plan_free(runner->plan);
+    if (runner->device)
+        runner->model->backend->device_close(runner->device);
+    door_free(runner->logits);
+    memset(runner, 0, sizeof *runner);
+}
+
+int model_run(struct model_runner *runner, const uint8_t *pixels, const int32_t *labels, const int64_t *index, int n, struct step_result *result, struct error *error)
+{
+    const struct step step = { .weights = runner->model->weights, .stats = runner->model->stats, .pixels = pixels, .labels = labels, .index = index, .n = n };
+    if (plan_forward(runner->plan, &step, NULL, error))
+        return -1;
+    plan_result(runner->plan, result);
+    if (!isfinite(result->loss_sum))
+        return fail(error, EXIT_NOT_FINITE, "%s: the loss of image %lld or one of the %d behind it is not finite", runner->model->path, (long long)index[0], n - 1);
+    plan_logits(runner->plan, runner->logits);
+    return 0;
+}
