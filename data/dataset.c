@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct dataset_format *const dataset_formats[] = { &dataset_mnist, &dataset_cifar10, &dataset_synthetic, NULL };
+const struct dataset_format *const dataset_formats[] = { &dataset_mnist, &dataset_cifar10, &dataset_synthetic, &dataset_synthetic_cifar10, NULL };
 
 enum { LISTED = sizeof dataset_formats / sizeof dataset_formats[0] };
 

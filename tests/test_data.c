@@ -327,7 +327,7 @@ static void datasets_have_names_limits_and_folders(void **state)
     const struct place *place = *state;
     struct dataset dataset;
     static const struct { struct dataset_request request; const char *text; } wrong[] = {
-        { { .name = "mnits" }, "want one of mnist, cifar10, synthetic, found \"mnits\"; the nearest is mnist" },
+        { { .name = "mnits" }, "want one of mnist, cifar10, synthetic, synthetic-cifar10, found \"mnits\"; the nearest is mnist" },
         { { .name = "mnist" }, "dataset mnist: want the folder that holds it, found none" },
         { { .name = "synthetic", .limit = -1 }, "dataset synthetic: want a limit of 0 (all) or more samples, found -1" },
     };
