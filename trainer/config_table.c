@@ -11,7 +11,7 @@
 #define TEXT(section, key, fallback, help) { #section, #key, TYPE_TEXT, AT(section.key), 0, 0, 0, NULL, fallback, help }
 
 const struct config_row config_rows[] = {
-    TEXT(data, dataset, NULL, "mnist, cifar10, or synthetic: digits that the program draws itself"),
+    TEXT(data, dataset, NULL, "mnist, cifar10, or synthetic, synthetic-cifar10: digits that the program draws itself"),
     TEXT(data, path, "auto", "the dataset's folder; auto looks in $ONESTEP_DATA, then in datasets/"),
     INTEGER(data, batch, 1, 65536, "64", "B: samples per worker and iteration; the global batch is K times that"),
     INTEGER(data, eval_batch, 1, 65536, "128", "samples at a time in evaluation; changes no result"),
