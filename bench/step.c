@@ -1,6 +1,6 @@
 /* A network's training step without server and loader: plan_forward and plan_backward on one core, in images per second.
  *
- *     step network batch [backend...]        (every backend that this program was built with)
+ *     step network batch [backend[:bf16]...]        (every backend that this program was built with)
  *
  * The backends take turns, five rounds of about half a second each, and the median counts: what else the machine does then meets all
  * of them alike. */
@@ -27,6 +27,7 @@ static const struct backend *const known[] = {
 
 struct contestant {
     const struct backend *backend;
+    enum precision precision;
     struct device *device;
     struct plan *plan;
     struct step step;
@@ -101,13 +102,11 @@ static void release(struct contestant *c)
         door_free(c->blocks[i]);
 }
 
-static int compare(const struct graph *graph, int batch, const struct backend *const *backends, int n, struct error *error)
+static int compare(const struct graph *graph, int batch, struct contestant *contestants, int n, struct error *error)
 {
-    struct contestant contestants[BACKENDS] = { 0 };
     for (int i = 0; i < n; i++) {
         struct contestant *c = &contestants[i];
-        c->backend = backends[i];
-        if (c->backend->device_open(&c->device, -1, error) || plan_make(&c->plan, &(struct plan_request){ c->backend, c->device, graph, batch, true, PRECISION_FP32 }, error) ||
+        if (c->backend->device_open(&c->device, -1, error) || plan_make(&c->plan, &(struct plan_request){ c->backend, c->device, graph, batch, true, c->precision }, error) ||
             fill(c, graph, batch, error) || time_round(c, 0, batch, error)) /* a round for warm-up */
             return -1;
     }
@@ -115,42 +114,49 @@ static int compare(const struct graph *graph, int batch, const struct backend *c
         for (int i = 0; i < n; i++)
             if (time_round(&contestants[i], round, batch, error))
                 return -1;
-    printf("%s, batch %d\n%-14s %12s %12s %12s %10s\n", graph->name, batch, "backend", "forward us", "backward us", "images/s", "loss");
+    printf("%s, batch %d\n%-14s %-10s %12s %12s %12s %10s\n", graph->name, batch, "backend", "precision", "forward us", "backward us", "images/s", "loss");
     for (int i = 0; i < n; i++) {
         struct contestant *c = &contestants[i];
         double forward = median(c->forward), backward = median(c->backward);
-        printf("%-14s %12.1f %12.1f %12.0f %10.6f\n", c->backend->name, forward * 1e6, backward * 1e6, batch / (forward + backward), c->loss);
+        printf("%-14s %-10s %12.1f %12.1f %12.0f %10.6f\n", c->backend->name, precision_name(c->precision), forward * 1e6, backward * 1e6, batch / (forward + backward), c->loss);
         release(c);
     }
     return 0;
 }
 
-static const struct backend *find(const char *name)
+/* "onednn", "onednn:bf16". */
+static struct contestant find(const char *name)
 {
+    const char *colon = strchr(name, ':');
+    size_t length = colon ? (size_t)(colon - name) : strlen(name);
+    enum precision precision = colon && strcmp(colon, ":bf16") == 0 ? PRECISION_BF16 : PRECISION_FP32;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(known[i]->name, name) == 0)
-            return known[i];
-    fprintf(stderr, "no backend called %s\n", name);
+        if (strlen(known[i]->name) == length && strncmp(known[i]->name, name, length) == 0 && known[i]->offers(precision))
+            return (struct contestant){ .backend = known[i], .precision = precision };
+    fprintf(stderr, "no backend called %s, or not in that precision\n", name);
     exit(EXIT_USAGE);
 }
 
 int main(int argc, char **argv)
 {
-    const struct backend *backends[BACKENDS];
+    struct contestant contestants[BACKENDS];
     int n = 0;
     int64_t batch;
     if (argc < 3 || argc > 3 + BACKENDS || !parse_int64(argv[2], &batch) || batch < 1 || batch > 65536) {
-        fprintf(stderr, "usage: step network batch [backend...]\n");
+        fprintf(stderr, "usage: step network batch [backend[:bf16]...]\n");
         return EXIT_USAGE;
     }
     for (int i = 3; i < argc; i++)
-        backends[n++] = find(argv[i]);
+        contestants[n++] = find(argv[i]);
     for (size_t i = 0; argc == 3 && i < sizeof known / sizeof *known; i++)
-        backends[n++] = known[i];
-    const struct network_request request = { .input = { .c = 1, .h = 28, .w = 28, .mean = { 0.1307f }, .std = { 0.3081f } }, .classes = 10 };
+        contestants[n++] = (struct contestant){ .backend = known[i] };
+    const struct input_args mnist = { .c = 1, .h = 28, .w = 28, .mean = { 0.1307f }, .std = { 0.3081f } };
+    const struct input_args cifar10 = { .c = 3, .h = 32, .w = 32, .mean = { 0.4914f, 0.4822f, 0.4465f }, .std = { 0.2470f, 0.2435f, 0.2616f } };
+    const bool grey = strncmp(argv[1], "lenet", 5) == 0 || strcmp(argv[1], "mlp") == 0;
+    const struct network_request request = { .input = grey ? mnist : cifar10, .classes = 10 };
     struct error error = { 0 };
     struct graph graph;
-    if (network_build(&graph, argv[1], &request, &error) || compare(&graph, (int)batch, backends, n, &error)) {
+    if (network_build(&graph, argv[1], &request, &error) || compare(&graph, (int)batch, contestants, n, &error)) {
         fprintf(stderr, "%s\n", error.text);
         return error.code;
     }

@@ -5,7 +5,8 @@
  * binds memory after the constructors, and weights and gradients move from step to step; oneDNN is told only of what moved.
  * Constructors append stages, and where two layouts disagree a reorder goes in between.
  *
- * A tensor's `detail` is the dnnl_memory_desc_t (always N, C, H, W) of the operation that made it.
+ * A tensor's `detail` is the dnnl_memory_desc_t (always N, C, H, W) of the operation that made it. With bf16 its elements are bf16, and
+ * convolutions and products compute on packed weights in bf16; biases, normalization and every parameter's gradient are fp32.
  *
  * Threads: Debian's oneDNN is built on OpenMP, whose thread count belongs to the calling thread and starts as the number of
  * processors. Preparing and running both set it to one on the thread they are on. */
@@ -134,7 +135,8 @@ struct place build_packed(struct build *build, const struct param *param, const 
 /* ---- layouts and places ---- */
 
 void layout_plain(dnnl_memory_desc_t *layout, int rank, const dnnl_dims_t dims); /* rank 1..4, last dimension fastest */
-void layout_activation(dnnl_memory_desc_t *layout, struct shape shape, int batch, dnnl_format_tag_t tag);
+void layout_activation(dnnl_memory_desc_t *layout, const struct tensor *tensor, dnnl_format_tag_t tag); /* its shape, batch and precision */
+void layout_floats(dnnl_memory_desc_t *layout, const struct tensor *tensor);       /* [B][C][H][W], fp32 whatever its precision */
 bool layouts_agree(const dnnl_memory_desc_t *a, const dnnl_memory_desc_t *b);     /* the same bytes mean the same */
 
 /* What a window needs behind the last row or column to make `out` outputs. */
@@ -144,6 +146,8 @@ static inline dnnl_dim_t padding_after(dnnl_dim_t in, dnnl_dim_t out, dnnl_dim_t
     return needed > 0 ? needed : 0;
 }
 
+static inline dnnl_data_type_t element_type(enum precision precision) { return precision == PRECISION_BF16 ? dnnl_bf16 : dnnl_f32; }
+static inline size_t element_count(const struct tensor *tensor) { return tensor->bytes / dnnl_data_type_size(element_type(tensor->precision)); } /* padding too */
 static inline const dnnl_memory_desc_t *tensor_layout(const struct tensor *tensor) { return tensor->detail; }
 static inline struct place place_data(const struct tensor *tensor) { return (struct place){ .kind = PLACE_DATA, .tensor = tensor }; }
 static inline struct place place_gradient(const struct tensor *tensor) { return (struct place){ .kind = PLACE_GRADIENT, .tensor = tensor }; }

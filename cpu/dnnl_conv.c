@@ -1,14 +1,14 @@
 /* Convolution. In NHWC the activations are given and the weights' layout is oneDNN's choice; otherwise everything is.
  *
  * Forward and backward-data each compute on a packed copy of the weights (one copy where both want the same), and the weights' gradient
- * leaves in oneDNN's layout and is unpacked to the canonical one. */
+ * leaves in oneDNN's layout and is unpacked to the canonical one; in fp32, whatever the weights were packed to. */
 #include "cpu/dnnl.h"
 
 #include <string.h>
 
 /* What the three primitives of one convolution have in common. */
 struct geometry {
-    dnnl_memory_desc_t x, w, bias, y; /* what is asked for; x, w, y may leave the layout open */
+    dnnl_memory_desc_t x, w, dw, bias, y; /* what is asked for; all but bias may leave the layout open */
     dnnl_memory_desc_t canonical;     /* OIHW */
     dnnl_memory_desc_t *bias_or_null;
     dnnl_dims_t stride, before, after;
@@ -20,11 +20,12 @@ static void describe(struct geometry *geometry, const struct build *build, const
     struct shape in = request->inputs[0]->shape, out = request->output->shape;
     dnnl_format_tag_t tag = build->onednn->nhwc ? dnnl_nhwc : dnnl_format_tag_any;
     const dnnl_dims_t w = { out.c, in.c, args->size, args->size }, bias = { out.c };
-    layout_activation(&geometry->x, in, request->batch, tag);
-    layout_activation(&geometry->y, out, request->batch, tag);
+    layout_activation(&geometry->x, request->inputs[0], tag);
+    layout_activation(&geometry->y, request->output, tag);
     layout_plain(&geometry->canonical, 4, w);
     layout_plain(&geometry->bias, 1, bias);
-    ASSERT(dnnl_memory_desc_init_by_tag(&geometry->w, 4, w, dnnl_f32, dnnl_format_tag_any) == dnnl_success);
+    ASSERT(dnnl_memory_desc_init_by_tag(&geometry->w, 4, w, element_type(request->precision), dnnl_format_tag_any) == dnnl_success);
+    ASSERT(dnnl_memory_desc_init_by_tag(&geometry->dw, 4, w, dnnl_f32, dnnl_format_tag_any) == dnnl_success);
     geometry->bias_or_null = request->params[1] ? &geometry->bias : NULL;
     geometry->stride[0] = geometry->stride[1] = args->stride;
     geometry->before[0] = geometry->before[1] = args->pad;
@@ -86,7 +87,7 @@ static void backward_weights(struct build *build, const struct geometry *g, dnnl
     const struct tensor *x = request->inputs[0];
     struct sequence *sequence = &build->op->backward;
     dnnl_convolution_desc_t conv;
-    dnnl_status_t status = dnnl_convolution_backward_weights_desc_init(&conv, dnnl_convolution_auto, &g->x, &g->w, g->bias_or_null, &g->y,
+    dnnl_status_t status = dnnl_convolution_backward_weights_desc_init(&conv, dnnl_convolution_auto, &g->x, &g->dw, g->bias_or_null, &g->y,
                                                                        g->stride, g->before, g->after);
     dnnl_primitive_desc_t desc = build_describe(build, status, &conv, hint, what);
     if (build->failed)

@@ -65,6 +65,12 @@ static int open_with(struct device **device, int index, bool nhwc, struct error 
     return 0;
 }
 
+/* oneDNN's bf16 kernels want AVX-512; without the bf16 instructions they convert as they go. */
+static bool offers(enum precision precision)
+{
+    return precision == PRECISION_FP32 || (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core;
+}
+
 static int open_blocked(struct device **device, int index, struct error *error) { return open_with(device, index, false, error); }
 static int open_nhwc(struct device **device, int index, struct error *error) { return open_with(device, index, true, error); }
 
@@ -78,7 +84,7 @@ static void close_device(struct device *device)
 #define ONEDNN_TABLE(table_name, text, open) \
     { \
         .name = table_name, .help = text, .fusions = { .batchnorm_relu = true }, \
-        .offers = cpu_offers_fp32, .device_open = open, .device_close = close_device, .allocate = cpu_allocate, .release = cpu_release, \
+        .offers = offers, .device_open = open, .device_close = close_device, .allocate = cpu_allocate, .release = cpu_release, \
         .input = onednn_input, .conv = onednn_conv, .pool = onednn_pool, .linear = onednn_linear, .relu = onednn_relu, \
         .batchnorm = onednn_batchnorm, .add = onednn_add, .shortcut = onednn_shortcut, .concat = onednn_concat, .dropout = onednn_dropout, \
         .lrn = onednn_lrn, .loss = onednn_loss, \

@@ -1,6 +1,7 @@
 /* Dropout by a mask of 0 and 1/(1-p), drawn in canonical order, so that the layout changes no draw, and reordered to the input's layout. */
 #include "cpu/dnnl.h"
 
+#include "cpu/bf16.h"
 #include "cpu/dropout.h"
 
 #include <string.h>
@@ -10,13 +11,29 @@ struct dropout {
     const struct tensor *x, *y;
     struct dropout_args args;
     struct place drawn; /* [B][C][H][W] */
-    struct place mask;  /* as the activations lie; padding 0 */
+    struct place mask;  /* as the activations lie, in fp32; padding 0 */
+    dnnl_memory_desc_t mask_layout;
 };
 
-static void multiply(float *restrict to, const float *restrict from, const float *restrict mask, size_t n)
+static void multiply_floats(float *restrict to, const float *restrict from, const float *restrict mask, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         to[i] = from[i] * mask[i];
+}
+
+static void multiply_bf16(uint16_t *restrict to, const uint16_t *restrict from, const float *restrict mask, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = bf16_narrow(bf16_widen(from[i]) * mask[i]);
+}
+
+static void multiply(const struct dropout *self, void *to, const void *from, const struct step *step)
+{
+    const float *mask = onednn_resolve(&self->op, &self->mask, step);
+    if (self->y->precision == PRECISION_BF16)
+        multiply_bf16(to, from, mask, element_count(self->y));
+    else
+        multiply_floats(to, from, mask, element_count(self->y));
 }
 
 static int forward(struct op *head, const struct step *step, struct error *error)
@@ -25,7 +42,7 @@ static int forward(struct op *head, const struct step *step, struct error *error
     dropout_mask(onednn_resolve(&self->op, &self->drawn, step), self->x->shape, self->x->batch, &self->args, step);
     if (onednn_run(&self->op, &self->op.forward, step, error))
         return -1;
-    multiply(self->y->data, self->x->data, onednn_resolve(&self->op, &self->mask, step), self->y->bytes / sizeof(float));
+    multiply(self, self->y->data, self->x->data, step);
     return 0;
 }
 
@@ -33,7 +50,7 @@ static int backward(struct op *head, const struct step *step, struct error *erro
 {
     struct dropout *self = (struct dropout *)head;
     (void)error;
-    multiply(self->x->gradient, self->y->gradient, onednn_resolve(&self->op, &self->mask, step), self->y->bytes / sizeof(float));
+    multiply(self, self->x->gradient, self->y->gradient, step);
     return 0;
 }
 
@@ -59,8 +76,10 @@ int onednn_dropout(struct op **op, const struct op_request *request, const struc
     self->y = request->output;
     self->op.layout = *tensor_layout(self->x);
     if (request->training) {
-        layout_activation(&plain, self->x->shape, request->batch, dnnl_nchw);
-        struct view mask = { build_saved(&build, dnnl_memory_desc_get_size(&self->op.layout)), &self->op.layout };
+        layout_floats(&plain, self->x);
+        self->mask_layout = self->op.layout;
+        self->mask_layout.data_type = dnnl_f32;
+        struct view mask = { build_saved(&build, dnnl_memory_desc_get_size(&self->mask_layout)), &self->mask_layout };
         struct view drawn = build_target(&build, mask, &plain);
         build_deliver(&build, &self->op.forward, drawn, mask);
         self->mask = mask.place;

@@ -1,11 +1,15 @@
-/* The batch's 8-bit planes as floats: in NHWC, or in planes, which is what a first convolution takes. */
+/* The batch's 8-bit planes, normalized: in NHWC, or in planes, which is what a first convolution takes. In bf16 each of the 256 values a
+ * channel has is looked up. */
 #include "cpu/dnnl.h"
+
+#include "cpu/bf16.h"
 
 struct input {
     struct onednn_op op;
     struct input_args args;
     const struct tensor *y;
-    size_t next_pixel, next_plane; /* steps in floats */
+    size_t next_pixel, next_plane; /* steps in elements */
+    uint16_t bf16[4][256];         /* [channel][pixel] */
 };
 
 static void normalize(float *restrict y, size_t step, const uint8_t *restrict plane, size_t n, float mean, float std)
@@ -18,16 +22,31 @@ static void normalize(float *restrict y, size_t step, const uint8_t *restrict pl
             y[i * step] = ((float)plane[i] / 255 - mean) / std;
 }
 
+static void look_up(uint16_t *restrict y, size_t step, const uint8_t *restrict plane, size_t n, const uint16_t *values)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i * step] = values[plane[i]];
+}
+
+static void tabulate(struct input *self)
+{
+    for (int c = 0; c < self->args.c; c++)
+        for (int pixel = 0; pixel < 256; pixel++)
+            self->bf16[c][pixel] = bf16_narrow(((float)pixel / 255 - self->args.mean[c]) / self->args.std[c]);
+}
+
 static int forward(struct op *op, const struct step *step, struct error *error)
 {
     const struct input *self = (const struct input *)op;
     (void)error;
     size_t channels = (size_t)self->args.c, plane = (size_t)self->args.h * (size_t)self->args.w;
-    float *y = self->y->data;
     for (size_t sample = 0; sample < (size_t)self->y->batch; sample++)
         for (size_t c = 0; c < channels; c++) {
-            size_t at = sample * channels * plane;
-            normalize(y + at + c * self->next_plane, self->next_pixel, step->pixels + at + c * plane, plane, self->args.mean[c], self->args.std[c]);
+            size_t from = (sample * channels + c) * plane, to = sample * channels * plane + c * self->next_plane;
+            if (self->y->precision == PRECISION_BF16)
+                look_up((uint16_t *)self->y->data + to, self->next_pixel, step->pixels + from, plane, self->bf16[c]);
+            else
+                normalize((float *)self->y->data + to, self->next_pixel, step->pixels + from, plane, self->args.mean[c], self->args.std[c]);
         }
     return 0;
 }
@@ -44,6 +63,7 @@ int onednn_input(struct op **op, const struct op_request *request, const struct 
     self->y = request->output;
     self->next_pixel = interleaved ? (size_t)args->c : 1;
     self->next_plane = interleaved ? 1 : (size_t)args->h * (size_t)args->w;
-    layout_activation(&self->op.layout, request->output->shape, request->batch, interleaved ? dnnl_nhwc : dnnl_nchw);
+    tabulate(self);
+    layout_activation(&self->op.layout, request->output, interleaved ? dnnl_nhwc : dnnl_nchw);
     return build_end(&build, &calls, op);
 }

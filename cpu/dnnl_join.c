@@ -62,7 +62,7 @@ int onednn_concat(struct op **op, const struct op_request *request, struct error
         layouts[i] = *tensor_layout(request->inputs[i]);
         bindings[i + 1] = (struct binding){ DNNL_ARG_MULTIPLE_SRC + i, place_data(request->inputs[i]) };
     }
-    layout_activation(&nhwc, request->output->shape, request->batch, dnnl_nhwc);
+    layout_activation(&nhwc, request->output, dnnl_nhwc);
     const dnnl_memory_desc_t *want = build.onednn->nhwc || !blocks_join(request) ? &nhwc : NULL;
     dnnl_primitive_desc_t join = NULL;
     dnnl_status_t status = dnnl_concat_primitive_desc_create(&join, want, request->n_inputs, 1, layouts, build.onednn->attr, build.onednn->engine);

@@ -8,10 +8,15 @@ void layout_plain(dnnl_memory_desc_t *layout, int rank, const dnnl_dims_t dims)
     ASSERT(dnnl_memory_desc_init_by_tag(layout, rank, dims, dnnl_f32, tags[rank]) == dnnl_success);
 }
 
-void layout_activation(dnnl_memory_desc_t *layout, struct shape shape, int batch, dnnl_format_tag_t tag)
+void layout_activation(dnnl_memory_desc_t *layout, const struct tensor *tensor, dnnl_format_tag_t tag)
 {
-    const dnnl_dims_t dims = { batch, shape.c, shape.h, shape.w };
-    ASSERT(dnnl_memory_desc_init_by_tag(layout, 4, dims, dnnl_f32, tag) == dnnl_success);
+    const dnnl_dims_t dims = { tensor->batch, tensor->shape.c, tensor->shape.h, tensor->shape.w };
+    ASSERT(dnnl_memory_desc_init_by_tag(layout, 4, dims, element_type(tensor->precision), tag) == dnnl_success);
+}
+
+void layout_floats(dnnl_memory_desc_t *layout, const struct tensor *tensor)
+{
+    layout_plain(layout, 4, (const dnnl_dims_t){ tensor->batch, tensor->shape.c, tensor->shape.h, tensor->shape.w });
 }
 
 /* Blocked in the same way? The innermost blocks, from the outside in. */

@@ -1,4 +1,4 @@
-/* Softmax with cross entropy, on logits as [B][classes]: in any other layout they are reordered first.
+/* Softmax with cross entropy, on logits as [B][classes] in fp32: from any other layout or format they are reordered first.
  *
  * Forward has all that the gradient needs, so it leaves it in `saved`, and backward only delivers it. */
 #include "cpu/dnnl.h"
@@ -84,7 +84,7 @@ int onednn_loss(struct op **op, const struct op_request *request, const struct l
     self->batch = request->batch;
     self->classes = x->shape.c;
     self->smoothing = args->smoothing;
-    layout_activation(&plain, x->shape, request->batch, dnnl_nchw);
+    layout_floats(&plain, x);
     self->logits = build_converted(&build, &self->op.forward, view_data(x), &plain);
     if (request->training) {
         self->gradient = build_saved(&build, dnnl_memory_desc_get_size(&plain));

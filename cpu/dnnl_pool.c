@@ -14,7 +14,7 @@ static void describe(struct window *window, const struct build *build, const str
     const int in[2] = { x->shape.h, x->shape.w }, out[2] = { request->output->shape.h, request->output->shape.w };
     window->x = *tensor_layout(x);
     window->kind = args->kind == POOL_MAX ? dnnl_pooling_max : dnnl_pooling_avg_exclude_padding;
-    layout_activation(&window->y, request->output->shape, request->batch, build->onednn->nhwc ? dnnl_nhwc : dnnl_format_tag_any);
+    layout_activation(&window->y, request->output, build->onednn->nhwc ? dnnl_nhwc : dnnl_format_tag_any);
     for (int i = 0; i < 2; i++) {
         window->size[i] = args->size ? args->size : in[i];
         window->stride[i] = args->size ? args->stride : 1;

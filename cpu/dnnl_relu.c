@@ -1,4 +1,5 @@
-/* ReLU in the layout of its input, by our own loops: oneDNN's makes 0 of a NaN, which must stay visible. Padding stays 0. */
+/* ReLU in the layout of its input, by our own loops: oneDNN's makes 0 of a NaN, which must stay visible. Padding stays 0. The sign and the
+ * being a NaN of a bf16 are those of its bits, so nothing is converted. */
 #include "cpu/dnnl.h"
 
 struct relu {
@@ -6,15 +7,29 @@ struct relu {
     const struct tensor *x, *y;
 };
 
+/* What is taken where `sign` is positive or a NaN. */
+static void rectify(float *restrict to, const float *sign, const float *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = sign[i] <= 0 ? 0 : from[i];
+}
+
+static void rectify_bf16(uint16_t *restrict to, const uint16_t *sign, const uint16_t *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        bool negative = (sign[i] >= 0x8000) & ((sign[i] & 0x7fff) <= 0x7f80);
+        to[i] = negative | (sign[i] == 0) ? 0 : from[i];
+    }
+}
+
 static int forward(struct op *op, const struct step *step, struct error *error)
 {
     const struct relu *self = (const struct relu *)op;
     (void)step, (void)error;
-    const float *restrict x = self->x->data;
-    float *restrict y = self->y->data;
-    size_t n = self->y->bytes / sizeof(float);
-    for (size_t i = 0; i < n; i++)
-        y[i] = x[i] <= 0 ? 0 : x[i];
+    if (self->y->precision == PRECISION_BF16)
+        rectify_bf16(self->y->data, self->x->data, self->x->data, element_count(self->y));
+    else
+        rectify(self->y->data, self->x->data, self->x->data, element_count(self->y));
     return 0;
 }
 
@@ -22,11 +37,10 @@ static int backward(struct op *op, const struct step *step, struct error *error)
 {
     const struct relu *self = (const struct relu *)op;
     (void)step, (void)error;
-    const float *restrict y = self->y->data, *restrict dy = self->y->gradient;
-    float *restrict dx = self->x->gradient;
-    size_t n = self->y->bytes / sizeof(float);
-    for (size_t i = 0; i < n; i++)
-        dx[i] = y[i] <= 0 ? 0 : dy[i];
+    if (self->y->precision == PRECISION_BF16)
+        rectify_bf16(self->x->gradient, self->y->data, self->y->gradient, element_count(self->y));
+    else
+        rectify(self->x->gradient, self->y->data, self->y->gradient, element_count(self->y));
     return 0;
 }
 

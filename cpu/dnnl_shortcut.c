@@ -44,8 +44,7 @@ static void choose_layout(dnnl_memory_desc_t *layout, const struct build *build,
     const dnnl_blocking_desc_t *blocking = &like->format_desc.blocking;
     const bool sixteens = blocking->inner_nblks == 1 && blocking->inner_idxs[0] == 1 && blocking->inner_blks[0] == 16;
     const bool fits = sixteens && x->shape.c % 16 == 0 && front % 16 == 0;
-    layout_activation(layout, build->request->output->shape, build->request->batch, fits ? dnnl_nChw16c : dnnl_nhwc);
-    layout->data_type = like->data_type;
+    layout_activation(layout, build->request->output, fits ? dnnl_nChw16c : dnnl_nhwc);
 }
 
 int onednn_shortcut(struct op **op, const struct op_request *request, const struct shortcut_args *args, struct error *error)

@@ -1,6 +1,8 @@
 /* Tensors outside a step: in and out as NCHW, for tests and predictions, and the sum of two gradients. */
 #include "cpu/dnnl.h"
 
+#include "cpu/bf16.h"
+
 #include <string.h>
 
 static void *memory_of(const struct tensor *tensor, bool gradient) { return gradient ? tensor->gradient : tensor->data; }
@@ -31,23 +33,34 @@ static void reorder(const struct onednn *onednn, void *from, const dnnl_memory_d
 void onednn_tensor_out(struct device *device, const struct tensor *tensor, bool gradient, float *nchw)
 {
     dnnl_memory_desc_t plain;
-    layout_activation(&plain, tensor->shape, tensor->batch, dnnl_nchw);
+    layout_floats(&plain, tensor);
     reorder(device->engine, memory_of(tensor, gradient), tensor_layout(tensor), nchw, &plain);
 }
 
 void onednn_tensor_in(struct device *device, const struct tensor *tensor, bool gradient, const float *nchw)
 {
     dnnl_memory_desc_t plain;
-    layout_activation(&plain, tensor->shape, tensor->batch, dnnl_nchw);
+    layout_floats(&plain, tensor);
     reorder(device->engine, (void *)(uintptr_t)nchw, &plain, memory_of(tensor, gradient), tensor_layout(tensor));
+}
+
+static void add_floats(float *restrict sum, const float *restrict more, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        sum[i] += more[i];
+}
+
+static void add_bf16(uint16_t *restrict sum, const uint16_t *restrict more, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        sum[i] = bf16_narrow(bf16_widen(sum[i]) + bf16_widen(more[i]));
 }
 
 void onednn_accumulate(struct device *device, const struct tensor *to, const struct tensor *from)
 {
-    float *restrict sum = to->gradient;
-    const float *restrict more = from->gradient;
-    size_t n = to->bytes / sizeof(float);
     (void)device;
-    for (size_t i = 0; i < n; i++)
-        sum[i] += more[i];
+    if (to->precision == PRECISION_BF16)
+        add_bf16(to->gradient, from->gradient, element_count(to));
+    else
+        add_floats(to->gradient, from->gradient, element_count(to));
 }

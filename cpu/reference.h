@@ -1,7 +1,10 @@
 /* The reference backend: what its files share. Inside cpu/ only.
  *
  * Activations are [B][C][H][W] floats, every operation a plain loop that sums in double: slow, and what the others are compared with.
- * Nothing is fused. Where a definition leaves a choice, the choice made here is the program's. */
+ * Nothing is fused. Where a definition leaves a choice, the choice made here is the program's.
+ *
+ * bf16 is the same loops on floats that hold bf16 values: what an operation writes to a tensor is rounded behind it, and convolutions and
+ * products read rounded weights. Biases and the weights of a normalization are not. */
 #ifndef CPU_REFERENCE_H
 #define CPU_REFERENCE_H
 
@@ -12,17 +15,26 @@ struct reference_op {
     struct op op;
     struct op_request request;
     union layer_args args;
-    struct step_result result; /* the loss's */
+    const struct op_calls *calls; /* its loops, behind which results are rounded */
+    bool rounds_weights;          /* params[0] is read rounded, from `saved` */
+    struct step_result result;    /* the loss's */
 };
 
 /* A zeroed operation whose output is one float an element, and that keeps `saved_bytes`. NULL: EXIT_MEMORY. */
 struct reference_op *reference_new(struct op **op, const struct op_request *request, const struct op_calls *calls, size_t saved_bytes, struct error *error);
 void reference_free(struct op *op);
 
+/* For an operation that multiplies by params[0] and keeps nothing else: where the precision asks for it, by rounded ones. */
+void reference_round_weights(struct reference_op *self);
+
 static inline const struct reference_op *reference_of(const struct op *op) { return (const struct reference_op *)op; }
 
 /* Where a parameter's values, and its gradient, begin. */
-static inline const float *reference_weights(const struct reference_op *self, int i, const struct step *step) { return step->weights + self->request.params[i]->offset; }
+static inline const float *reference_weights(const struct reference_op *self, int i, const struct step *step)
+{
+    return i == 0 && self->rounds_weights ? self->op.saved : step->weights + self->request.params[i]->offset;
+}
+
 static inline float *reference_gradient(const struct reference_op *self, int i, const struct step *step) { return step->gradient + self->request.params[i]->offset; }
 
 int reference_input(struct op **op, const struct op_request *request, const struct input_args *args, struct error *error);

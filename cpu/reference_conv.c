@@ -117,6 +117,7 @@ int reference_conv(struct op **op, const struct op_request *request, const struc
     if (!self)
         return -1;
     self->args.conv = *args;
+    reference_round_weights(self);
     if (request->training)
         self->op.scratch_bytes = (request->params[0]->count + (size_t)args->filters + shape_count(request->inputs[0]->shape)) * sizeof(double);
     return 0;

@@ -69,5 +69,6 @@ int reference_linear(struct op **op, const struct op_request *request, const str
     if (!self)
         return -1;
     self->args.linear = *args;
+    reference_round_weights(self);
     return 0;
 }

@@ -41,12 +41,17 @@ float *floats_new(size_t n)
     return block;
 }
 
-void segment_open(struct segment *segment, const struct backend *backend, const struct graph *graph, int from, int to, int batch, bool training)
+void segment_open(struct segment *segment, const struct plan_request *request, int from, int to)
 {
     struct error error = { 0 };
-    *segment = (struct segment){ .backend = backend, .graph = graph, .batch = batch };
-    if (backend->device_open(&segment->device, -1, &error) || plan_make(&segment->plan, &(struct plan_request){ backend, segment->device, graph, batch, training, PRECISION_FP32 }, &error))
-        fail_msg("%s: %s", backend->name, error.text);
+    const struct graph *graph = request->graph;
+    struct plan_request made = *request;
+    *segment = (struct segment){ .backend = made.backend, .graph = graph, .batch = made.batch };
+    if (made.backend->device_open(&segment->device, -1, &error))
+        fail_msg("%s: %s", made.backend->name, error.text);
+    made.device = segment->device;
+    if (plan_make(&segment->plan, &made, &error))
+        fail_msg("%s: %s", made.backend->name, error.text);
     segment->first = segment->plan->owner[from];
     segment->last = segment->plan->owner[to];
     assert_ptr_equal(segment->plan->operations[segment->first].node, &graph->nodes[from]);
@@ -54,7 +59,7 @@ void segment_open(struct segment *segment, const struct backend *backend, const 
     segment->gradient = floats_new(graph->params.total);
     segment->stats = floats_new(graph->stats.total);
     graph_init_stats(graph, segment->stats);
-    segment->step = (struct step){ .weights = segment->weights, .gradient = training ? segment->gradient : NULL, .stats = segment->stats, .repack = true, .n = batch, .seed = 7, .epoch = 2 };
+    segment->step = (struct step){ .weights = segment->weights, .gradient = request->training ? segment->gradient : NULL, .stats = segment->stats, .repack = true, .n = made.batch, .seed = 7, .epoch = 2 };
 }
 
 void segment_close(struct segment *segment)
@@ -68,7 +73,20 @@ void segment_close(struct segment *segment)
 
 static size_t tensor_floats(const struct tensor *tensor) { return (size_t)tensor->batch * shape_count(tensor->shape); }
 
-size_t segment_input_floats(const struct segment *segment, int k) { return tensor_floats(segment->plan->operations[segment->first].inputs[k]); }
+/* The k-th tensor that comes from in front of the segment. */
+static struct tensor *input(const struct segment *segment, int k)
+{
+    for (int i = segment->first; i <= segment->last; i++) {
+        const struct operation *operation = &segment->plan->operations[i];
+        for (int slot = 0; slot < operation->n_inputs; slot++)
+            if (segment->plan->owner[operation->from[slot]] < segment->first && k-- == 0)
+                return operation->inputs[slot];
+    }
+    fail_msg("%s: the segment has no input %d", segment->backend->name, k);
+    return NULL;
+}
+
+size_t segment_input_floats(const struct segment *segment, int k) { return tensor_floats(input(segment, k)); }
 
 size_t segment_output_floats(const struct segment *segment)
 {
@@ -90,7 +108,7 @@ void segment_params(const struct segment *segment, size_t *begin, size_t *end)
 
 void segment_set_input(struct segment *segment, int k, const float *x)
 {
-    segment->backend->tensor_in(segment->device, segment->plan->operations[segment->first].inputs[k], false, x);
+    segment->backend->tensor_in(segment->device, input(segment, k), false, x);
 }
 
 void segment_forward(struct segment *segment, float *y)
@@ -121,10 +139,10 @@ void segment_backward(struct segment *segment, const float *dy)
 
 bool segment_input_gradient(struct segment *segment, int k, float *dx)
 {
-    const struct tensor *input = segment->plan->operations[segment->first].inputs[k];
-    if (!input->gradient)
+    const struct tensor *x = input(segment, k);
+    if (!x->gradient)
         return false;
-    segment->backend->tensor_out(segment->device, input, true, dx);
+    segment->backend->tensor_out(segment->device, x, true, dx);
     return true;
 }
 

@@ -28,15 +28,15 @@ struct segment {
     struct step step;
 };
 
-/* The operations that compute nodes `from`..`to`. Asserts success. */
-void segment_open(struct segment *segment, const struct backend *backend, const struct graph *graph, int from, int to, int batch, bool training);
+/* The operations that compute nodes `from`..`to`, on a device of their own. Asserts success. */
+void segment_open(struct segment *segment, const struct plan_request *request, int from, int to);
 void segment_close(struct segment *segment);
 
 size_t segment_input_floats(const struct segment *segment, int k);
 size_t segment_output_floats(const struct segment *segment); /* 0 for the loss */
 void segment_params(const struct segment *segment, size_t *begin, size_t *end);
 
-/* [B][C][H][W]. */
+/* The inputs are the tensors that come from in front of it, in the order in which its operations read them. [B][C][H][W]. */
 void segment_set_input(struct segment *segment, int k, const float *x);
 void segment_forward(struct segment *segment, float *y);         /* y: NULL for the loss */
 void segment_backward(struct segment *segment, const float *dy); /* the same */

@@ -17,7 +17,7 @@ static void probe_open(struct probe *probe, const struct trial *trial, int n_inp
 {
     struct segment *segment = &probe->segment;
     *probe = (struct probe){ .n_inputs = n_inputs };
-    segment_open(segment, &backend_reference, &trial->graph, trial->from, trial->to, trial->batch, true);
+    segment_open(segment, &(struct plan_request){ &backend_reference, NULL, &trial->graph, trial->batch, true, PRECISION_FP32 }, trial->from, trial->to);
     draw_eighths(draws, segment->weights, trial->graph.params.total);
     for (int b = 0; b < trial->batch; b++) {
         probe->labels[b] = draw_below(draws, trial->graph.classes);
