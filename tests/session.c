@@ -17,7 +17,7 @@ static const char *const own_settings[] = {
     "data.dataset=synthetic", "data.limit=400", "data.test_limit=20", "data.eval_batch=8", "data.batch=5", "data.loader_threads=2",
     "net.name=small", "train.algorithm=ssgd", "train.iterations=50", "train.seed=7", "train.bucket_kib=1", "train.evaluate_every=0", "train.log_every=1",
     "optimizer.lr=0.05", "optimizer.weight_decay=0.01", "schedule.kind=cosine", "async.order=round-robin",
-    "workers.count=2", "workers.pin=false", "workers.stuck_after_s=30", "cpu.backend=lanes", NULL,
+    "workers.count=2", "workers.pin=false", "workers.stuck_after_s=30", "cpu.backend=lanes", "checkpoint.every=off", NULL,
 };
 
 void session_set(struct session *session, const char *format, ...)
@@ -84,6 +84,15 @@ void session_close(struct session *session)
     dataset_close(&session->test);
 }
 
+/* What main does with one: here it may stay in memory, and a later run goes on from it. */
+static void take_snapshot(struct session *session)
+{
+    struct snapshot *snapshot = session->run->snapshot;
+    if (session->keep_snapshot)
+        session->keep_snapshot(session, snapshot);
+    atomic_store_explicit(&snapshot->busy, false, memory_order_release);
+}
+
 /* Takes the server's reports until it has ended. */
 static void follow(struct session *session)
 {
@@ -97,6 +106,8 @@ static void follow(struct session *session)
         }
         if (report.kind == REPORT_FINISHED)
             return;
+        if (report.kind == REPORT_SNAPSHOT)
+            take_snapshot(session);
         if (report.kind == REPORT_STEP && report.iteration == session->ask_stop_at) {
             door_sleep_until_ns(door_now_ns() + session->ask_after_ns);
             run_ask_stop(run);
@@ -113,10 +124,15 @@ int session_run(struct session *session)
 {
     const struct run_request request = {
         .config = &session->config, .backend = session->backend, .graph = &session->graph, .train = &session->train, .test = &session->test,
-        .k = (int)session->config.workers.count,
+        .k = (int)session->config.workers.count, .resume = session->prepare_resume != NULL,
     };
     if (run_open(&session->run, &request, &session->error))
         return -1;
+    if (session->prepare_resume) {
+        session->prepare_resume(session, session->run->snapshot);
+        if (run_resume(session->run, "kept", &session->error))
+            return -1;
+    }
     int64_t allocations = door_calls(DOOR_ALLOCATE);
     if (run_start(session->run, &session->error))
         return -1;

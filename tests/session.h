@@ -19,6 +19,9 @@ struct session {
     int64_t busy_ns;          /* how long main does not read reports at first; then it calls the run off */
     int evaluations;          /* reported so far */
     double test_loss[SESSION_ITERATIONS + 1]; /* of the evaluation after so many iterations; 0: none */
+    void (*keep_snapshot)(struct session *session, const struct snapshot *snapshot); /* NULL: they are passed over */
+    void *kept;               /* its own */
+    void (*prepare_resume)(struct session *session, struct snapshot *snapshot); /* fills the snapshot that the run resumes from; NULL: it begins */
     int64_t allocations;      /* between run_start and run_join */
 };
 

@@ -11,7 +11,7 @@ struct run;
 
 /* State vectors, each as long as W. Checkpoints, memory estimates and the program's tables find them by these. */
 enum worker_state { WORKER_MOMENTUM, WORKER_MEAN_SQUARE, WORKER_STATES };
-enum server_state { SERVER_MOMENTUM, SERVER_MEAN_SQUARE, SERVER_STATES };
+enum server_state { SERVER_MOMENTUM, SERVER_MEAN_SQUARE, SERVER_AVERAGE, SERVER_STATES };
 extern const char *const worker_state_names[WORKER_STATES];
 extern const char *const server_state_names[SERVER_STATES];
 
@@ -21,6 +21,8 @@ struct declaration {
     int forecasts;             /* reply slots for P; 0: replies never carry P */
     unsigned worker_states;    /* bit mask of enum worker_state */
     unsigned server_states;    /* bit mask of enum server_state */
+    bool local_weights;        /* what a worker computes on is more than the newest W: a snapshot holds it */
+    bool previous;             /* W_{t-1} is wanted beside W_t */
 };
 
 struct algorithm {
@@ -50,5 +52,8 @@ extern const struct algorithm algorithm_ssgd, algorithm_asgd, algorithm_dcasgd, 
 
 /* By enum algorithm_choice. */
 const struct algorithm *algorithm_of(int choice);
+
+/* The config's algorithm's own declaration, and what any algorithm needs under that config. */
+struct declaration algorithm_declare(const struct config *config);
 
 #endif

@@ -7,12 +7,12 @@
 static struct declaration declare_asgd(const struct config *config)
 {
     (void)config;
-    return (struct declaration){ .server_states = 1u << SERVER_MOMENTUM };
+    return (struct declaration){ .server_states = 1u << SERVER_MOMENTUM, .local_weights = true };
 }
 
 static struct declaration declare_dcasgd(const struct config *config)
 {
-    return (struct declaration){ .server_states = 1u << SERVER_MOMENTUM | (config->async.adaptive ? 1u << SERVER_MEAN_SQUARE : 0) };
+    return (struct declaration){ .server_states = 1u << SERVER_MOMENTUM | (config->async.adaptive ? 1u << SERVER_MEAN_SQUARE : 0), .local_weights = true };
 }
 
 /* A worker's own count: it starts iteration t on the answer to its push of t - 1. */

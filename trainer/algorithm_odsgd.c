@@ -9,11 +9,11 @@ static bool compensates(const struct config *config) { return config->odsgd.loca
 static struct declaration declare(const struct config *config)
 {
     int local = config->odsgd.local_update;
-    struct declaration declared = { .versions = 2, .server_states = 1u << SERVER_MOMENTUM };
+    struct declaration declared = { .versions = 2, .server_states = 1u << SERVER_MOMENTUM, .local_weights = true };
     if (local == LOCAL_PREDICT)
         declared.versions = 1, declared.forecasts = 2;
     if (compensates(config) && config->odsgd.dc_backup == BACKUP_BASE)
-        declared.versions = 3;
+        declared.versions = 3, declared.previous = true;
     if (local != LOCAL_NONE && local != LOCAL_PREDICT && config->odsgd.momentum_local > 0)
         declared.worker_states |= 1u << WORKER_MOMENTUM;
     if (local == LOCAL_ADC)
@@ -80,7 +80,7 @@ static int begin(struct server *server, struct error *error)
 {
     (void)error;
     const struct config *config = &server->run->config;
-    if (config->odsgd.local_update == LOCAL_PREDICT && config->odsgd.warmup == 0)
+    if (config->odsgd.local_update == LOCAL_PREDICT && server->versions[0] >= config->odsgd.warmup)
         server_forecast_start(server);
     return 0;
 }

@@ -3,8 +3,8 @@
 
 #include "base/door.h"
 #include "base/file.h"
-#include "nets/network.h"
 #include "trainer/choose.h"
+#include "trainer/config_network.h"
 #include "trainer/folder.h"
 #include "trainer/message.h"
 #include "trainer/metrics.h"
@@ -116,28 +116,10 @@ static int open_data(struct session *session, struct error *error)
     return dataset_open(&session->test, &request, error);
 }
 
-static int channel_values(float to[4], const struct real_list *list, int channels, const char *key, const char *path, struct error *error)
-{
-    if (list->n != 1 && list->n != channels)
-        return fail(error, EXIT_USAGE, "%s: [data] %s: want one number, or one for each of %d channels, got %d", path, key, channels, list->n);
-    for (int c = 0; c < channels; c++)
-        to[c] = (float)list->values[list->n == 1 ? 0 : c];
-    return 0;
-}
-
 static int build_graph(struct session *session, struct error *error)
 {
-    const struct config *config = &session->config;
     const struct dataset *data = &session->train;
-    struct network_request request = {
-        .input = { .c = data->channels, .h = data->height, .w = data->width }, .classes = data->classes,
-        .dropout = (float)config->net.dropout, .label_smoothing = (float)config->net.label_smoothing,
-        .shortcut = (enum shortcut_choice)config->net.shortcut,
-    };
-    if (channel_values(request.input.mean, &config->data.mean, data->channels, "mean", session->config_path, error) ||
-        channel_values(request.input.std, &config->data.std, data->channels, "std", session->config_path, error))
-        return -1;
-    return network_build(&session->graph, config->net.name, &request, error) ? place_in_config(session, "[net] name", error) : 0;
+    return config_network(&session->graph, &session->config, session->config_path, (struct shape){ data->channels, data->height, data->width }, data->classes, error);
 }
 
 static int load_weights(struct session *session, struct error *error)
@@ -226,6 +208,10 @@ static void follow(struct session *session, struct error *error)
         }
         if (report.kind == REPORT_FINISHED)
             return;
+        if (report.kind == REPORT_SNAPSHOT)
+            atomic_store_explicit(&run->snapshot->busy, false, memory_order_release);
+        if (report.kind == REPORT_SNAPSHOT || report.kind == REPORT_MARK)
+            continue;
         if (report.kind != REPORT_PROGRESS && !error->code)
             metrics_take(&session->metrics, &report, error);
         progress_report(&session->progress, &report, &session->metrics);

@@ -47,6 +47,7 @@ struct config {
         int64_t log_every, bucket_kib;
         double evaluate_every;
         int bn_stats;
+        double ema_decay; /* 0: off */
         int precision; /* AUTOMATIC or enum precision (nets/backend.h) */
     } train;
     struct {
@@ -88,6 +89,10 @@ struct config {
         double bandwidth_gbps, latency_us;
         int duplex;
     } link;
+    struct {
+        char every[CONFIG_TEXT]; /* interval.h */
+        int64_t keep;
+    } checkpoint;
     struct {
         char dir[CONFIG_TEXT];
         bool overwrite;

@@ -1,6 +1,7 @@
 /* Rules between keys. */
 #include "trainer/config.h"
 #include "trainer/config_table.h"
+#include "trainer/interval.h"
 
 #include <string.h>
 
@@ -37,6 +38,14 @@ static int check_async(const struct config *config, const char *name, struct err
     return 0;
 }
 
+static int check_checkpoint(const struct config *config, const char *name, struct error *error)
+{
+    struct interval interval;
+    if (interval_parse(config->checkpoint.every, &interval))
+        return 0;
+    return fail(error, EXIT_USAGE, "%s: [checkpoint] every: want N epochs, N iterations, N minutes (N above 0; whole iterations) or off, got \"%s\"", name, config->checkpoint.every);
+}
+
 static int check_lists(const struct config *config, const char *name, struct error *error)
 {
     const struct real_list *slowdown = &config->workers.slowdown;
@@ -59,7 +68,7 @@ static int check_schedule(const struct config *config, const char *name, struct 
 
 int config_check(const struct config *config, const char *name, struct error *error)
 {
-    if (check_required(config, name, error) || check_length(config, name, error) || check_async(config, name, error) || check_lists(config, name, error) ||
+    if (check_required(config, name, error) || check_length(config, name, error) || check_async(config, name, error) || check_checkpoint(config, name, error) || check_lists(config, name, error) ||
         check_schedule(config, name, error))
         return -1;
     if (strcmp(config->workers.devices, "auto") != 0 && strcmp(config->workers.devices, "cpu") != 0)

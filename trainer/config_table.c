@@ -42,6 +42,8 @@ const struct config_row config_rows[] = {
     INTEGER(train, log_every, 0, 1e9, "0", "a row of metrics.csv every so many iterations too; 0 for epochs alone"),
     INTEGER(train, bucket_kib, 1, 1 << 20, "256", "gradients and weights travel in buckets of about this size; changes no result of a synchronous run"),
     CHOICE(train, bn_stats, BN_STATS_MEAN, "mean|worker0", "mean", "which running statistics evaluation uses: the workers' merge, or worker 0's"),
+    REAL(train, ema_decay, 0, 0.999999, "0", "keep a moving average of the weights with this decay an iteration, and evaluate that; 0 for none. It changes no weight"),
+    CHOICE(train, precision, AUTOMATIC, "auto|fp32|bf16", "fp32", "of activations and products; weights and updates are fp32 in any; auto measures, and remembers"),
 
     REAL(optimizer, lr, 0, 1e6, "0.1", "learning rate, before the schedule's factor"),
     REAL(optimizer, momentum, 0, 0.9999, "0.9", "as PyTorch defines it"),
@@ -88,6 +90,9 @@ const struct config_row config_rows[] = {
     REAL(link, bandwidth_gbps, 0, 1e6, "0", "emulation: the server's link in gigabits per second; 0 for no emulation"),
     REAL(link, latency_us, 0, 1e9, "0", "emulation: and its latency"),
     CHOICE(link, duplex, DUPLEX_FULL, "full|half", "full", "emulation: a queue each way, or one for both"),
+
+    TEXT(checkpoint, every, "1 epochs", "N epochs, N iterations, N minutes, or off: how often the whole state of the run is written, to resume from; also at the end and on a stop"),
+    INTEGER(checkpoint, keep, 1, 1e6, "2", "checkpoints kept; an older one goes when the new one is safely on disk"),
 
     TEXT(output, dir, "", "the run's folder; empty: runs/NAME-NNN, the first that is free"),
     BOOL(output, overwrite, "false", "write into a folder that exists"),

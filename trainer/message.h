@@ -13,18 +13,22 @@ enum message_kind {
                           worker's running statistics after this iteration are out too */
     MESSAGE_STEP,      /* iteration done: value: loss sum (a double's bits), spare: correct predictions; version: samples */
     MESSAGE_EVALUATED, /* the last batch of evaluation `value` is done */
-    MESSAGE_DONE,      /* nothing more will be pushed */
+    MESSAGE_TAKEN,     /* the worker's part of snapshot `value` is there; spare: the ticket of its boundary's iteration, when it has one, or -1 */
+    MESSAGE_DONE,      /* nothing more will be pushed; `iteration` was not started */
     /* server to worker */
     MESSAGE_REPLY,     /* answers the push of (iteration, bucket) with W of `version`, in reply slot `slot` */
     MESSAGE_FORECAST,  /* the same with P */
     MESSAGE_STOP,      /* start no iteration from `iteration` on */
     MESSAGE_GO,        /* the weights of evaluation `value` are ready; iteration: where the next one is */
+    MESSAGE_SNAPSHOT,  /* take part in snapshot `value` on reaching `iteration` */
     MESSAGE_LEAVE,     /* the thread may end */
     /* server to main */
     REPORT_PROGRESS,   /* `iteration` iterations are done; value, spare: mean loss and accuracy lately (doubles' bits) */
     REPORT_STEP,       /* iteration `iteration` (from 1): value: loss, spare: accuracy */
     REPORT_EPOCH,      /* after `iteration` iterations: value, spare: mean loss and accuracy of the epoch; sent_ns: training time so far; version: samples */
     REPORT_EVALUATION, /* after `iteration` iterations: value: mean loss, spare: correct, version: correct in the best five, bytes: samples, sent_ns: training time so far */
+    REPORT_MARK,       /* a snapshot holds what was reported up to here; value: the iteration of the evaluation that is still to come */
+    REPORT_SNAPSHOT,   /* the snapshot is complete, and main's until it sets `busy` false */
     REPORT_FINISHED,   /* the server has ended */
 };
 

@@ -62,6 +62,7 @@ static int open_length(struct run *run, struct error *error)
     run->iterations_per_epoch = batches / run->k;
     run->iterations = config->train.iterations ? config->train.iterations : config->train.epochs * run->iterations_per_epoch;
     run->schedule = (struct schedule){ &run->config, run->iterations, run->iterations_per_epoch };
+    run->n_stats = run->graph->stats.total * (config->train.ema_decay > 0 ? 2 : 1);
     return 0;
 }
 
@@ -77,15 +78,34 @@ static int open_transport(struct run *run, struct error *error)
     return transport_connect_local(&run->transport, server, main_end, 1024, error);
 }
 
-static int open_loader(struct run *run, struct error *error)
+int run_open_loader(struct run *run, int64_t first, struct error *error)
 {
     struct loader_plan plan = loader_plan_of(run);
+    plan.first = first;
     plan.end = run->iterations * run->k;
     if (plan.depth < 2 * run->k)
         plan.depth = 2 * run->k; /* a worker may be one iteration ahead of the slowest */
+    run->loader_depth = plan.depth;
     if (loader_open(&run->loader, &plan, error))
         return error->code == EXIT_USAGE ? error_place(error, "[data]") : -1;
     return 0;
+}
+
+/* None where nothing is to be written and nothing is read. */
+static int open_snapshot(struct run *run, bool resume, struct error *error)
+{
+    interval_parse(run->config.checkpoint.every, &run->interval); /* the config's check has seen it */
+    if (!resume && run->interval.every <= 0)
+        return 0;
+    void *block;
+    struct declaration declared = algorithm_declare(&run->config);
+    const struct snapshot_shape shape = {
+        .graph = run->graph, .declared = &declared, .synchronous = run->algorithm->synchronous, .k = run->k, .buckets = run->buckets.n, .services = run->service.room,
+    };
+    if (door_allocate(&block, sizeof *run->snapshot, "the snapshot", error))
+        return -1;
+    run->snapshot = block;
+    return snapshot_init(run->snapshot, &shape, error);
 }
 
 static int open_members(struct run *run, struct error *error)
@@ -114,7 +134,8 @@ static int open_parts(struct run *run, const struct run_request *request, struct
         return -1;
     if (service_open(&run->service, config, run->k, run->buckets.n, run->iterations * run->k * run->buckets.n, error))
         return -1;
-    return open_transport(run, error) || evaluation_open(&run->evaluation, run, error) || open_members(run, error) || open_loader(run, error) ? -1 : 0;
+    return open_transport(run, error) || evaluation_open(&run->evaluation, run, error) || open_snapshot(run, request->resume, error) || open_members(run, error) ||
+           (!request->resume && run_open_loader(run, 0, error)) ? -1 : 0;
 }
 
 int run_open(struct run **result, const struct run_request *request, struct error *error)
@@ -153,6 +174,9 @@ void run_close(struct run *run)
     door_free(run->workers);
     door_free(run->server);
     evaluation_close(&run->evaluation);
+    if (run->snapshot)
+        snapshot_release(run->snapshot);
+    door_free(run->snapshot);
     service_close(&run->service);
     transport_close(&run->transport);
     buckets_release(&run->buckets);
@@ -215,7 +239,7 @@ struct run_memory run_memory(const struct run *run)
             vectors += worker->states[state] != NULL;
         memory.plans += plan_bytes(worker->plan) + plan_bytes(worker->eval_plan);
     }
-    memory.vectors = vectors * vector;
+    memory.vectors = vectors * vector + (run->snapshot ? run->snapshot->bytes : 0);
     return memory;
 }
 
@@ -225,10 +249,29 @@ const float *run_final_weights(const struct run *run)
     return server->w[server->declared.versions ? server->versions[0] % server->declared.versions : 0];
 }
 
-void run_final_stats(const struct run *run, float *stats)
+const float *run_final_average(const struct run *run) { return run->server->states[SERVER_AVERAGE]; }
+
+void run_merge_stats(const struct run *run, float *const *rows, size_t from, float *merged)
 {
-    const float *rows[WORKERS_MAX];
+    const float *sets[WORKERS_MAX];
+    for (int k = 0; k < run->k; k++)
+        sets[k] = rows[k] + from;
+    merge_stats(run->graph, sets, run->k, run->config.train.bn_stats == BN_STATS_WORKER0, merged);
+}
+
+static void final_stats(const struct run *run, size_t from, float *stats)
+{
+    float *rows[WORKERS_MAX];
     for (int k = 0; k < run->k; k++)
         rows[k] = run->workers[k].stats;
-    merge_stats(run->graph, rows, run->k, run->config.train.bn_stats == BN_STATS_WORKER0, stats);
+    run_merge_stats(run, rows, from, stats);
+}
+
+void run_final_stats(const struct run *run, float *stats) { final_stats(run, 0, stats); }
+void run_final_average_stats(const struct run *run, float *stats) { final_stats(run, run->n_stats - run->graph->stats.total, stats); }
+
+void run_start_stats(const struct run *run, struct device *device, float *stats)
+{
+    for (size_t at = 0; at < run->n_stats; at += run->graph->stats.total)
+        run->backend->copy(device, stats + at, run->first_stats, run->graph->stats.total);
 }

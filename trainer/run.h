@@ -11,8 +11,10 @@
 #include "trainer/buckets.h"
 #include "trainer/evaluation.h"
 #include "trainer/halt.h"
+#include "trainer/interval.h"
 #include "trainer/schedule.h"
 #include "trainer/service.h"
+#include "trainer/snapshot.h"
 #include "trainer/transport.h"
 
 struct run {
@@ -36,6 +38,10 @@ struct run {
     const int *processors;  /* by worker; -1: not pinned. NULL: nobody is */
     float *first_weights;   /* W_0; freed with the run */
     float *first_stats;     /* running statistics at the start; freed with the run */
+    size_t n_stats;         /* floats of a worker's running statistics: the network's, and behind them, where the weights are averaged, their averages */
+    struct interval interval;        /* between snapshots */
+    struct snapshot *snapshot;       /* NULL: none are taken */
+    int64_t loader_depth;   /* batches that may be under way */
     int started;            /* threads that run: workers, then the server; main's */
 };
 
@@ -49,9 +55,14 @@ struct run_request {
     const float *first_weights; /* NULL: drawn from the seed */
     const float *first_stats;   /* NULL: 0 and 1 */
     const int *processors;
+    bool resume;                /* run_resume follows */
 };
 
 int run_open(struct run **run, const struct run_request *request, struct error *error);
+
+/* Goes on from what run->snapshot holds (checkpoint_load). Before run_start. EXIT_INPUT when it is no state of this run. */
+int run_resume(struct run *run, const char *name, struct error *error);
+int run_open_loader(struct run *run, int64_t first, struct error *error); /* for run_open and run_resume: batches from `first` on */
 void run_close(struct run *run); /* after run_join; accepts NULL */
 
 /* Start all threads; ask for a stop after the steps that have begun (any thread; announced by the server); wait for the end. */
@@ -69,5 +80,15 @@ struct run_memory run_memory(const struct run *run);
 /* After the join: the weights that the run ends on (params.total), and the merge of the workers' running statistics. */
 const float *run_final_weights(const struct run *run);
 void run_final_stats(const struct run *run, float *stats);
+
+/* The same of the averages; NULL when none are kept. */
+const float *run_final_average(const struct run *run);
+void run_final_average_stats(const struct run *run, float *stats);
+
+/* A worker's running statistics (n_stats) as the run begins. */
+void run_start_stats(const struct run *run, struct device *device, float *stats);
+
+/* The merge of the workers' running statistics, [worker][n_stats], out of which one set begins at `from`. */
+void run_merge_stats(const struct run *run, float *const *rows, size_t from, float *merged);
 
 #endif

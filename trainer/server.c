@@ -29,7 +29,7 @@ static int serve(struct server *server, const struct message *push, struct error
 {
     struct run *run = server->run;
     if (push->spare)
-        run->backend->copy(server->device, server->stats[push->worker], run->workers[push->worker].stats_out, run->graph->stats.total);
+        run->backend->copy(server->device, server->stats[push->worker], run->workers[push->worker].stats_out, run->n_stats);
     return run->algorithm->push_arrived(server, push, error);
 }
 
@@ -38,12 +38,12 @@ static struct message *next_pending(struct server *server, int bucket)
 {
     struct run *run = server->run;
     struct message *row = server->pending + (size_t)bucket * (size_t)run->k;
-    /* a record cannot be followed to its end by workers that stop before it */
-    int next = server->stopping && run->config.async.order == ORDER_REPLAY ? -1 : service_next(&run->service, bucket);
+    /* a record cannot be followed to its end by workers that stopped before it */
+    int next = server->draining ? -1 : service_next(&run->service, bucket);
     if (server_must_hold(server, bucket))
         return NULL;
     for (int k = 0; k < run->k; k++)
-        if (row[k].kind != MESSAGE_NONE && (next < 0 || next == k))
+        if (row[k].kind != MESSAGE_NONE && (next < 0 || next == k) && !server_snapshot_holds(server, &row[k]))
             return &row[k];
     return NULL;
 }
@@ -55,6 +55,7 @@ static int serve_pending(struct server *server, int bucket, struct error *error)
         push->kind = MESSAGE_NONE;
         server->n_pending--;
         service_served(&server->run->service, bucket, taken.worker, taken.value);
+        server->sent[(size_t)bucket * (size_t)server->run->k + taken.worker].served++;
         if (serve(server, &taken, error))
             return -1;
     }
@@ -77,6 +78,8 @@ static int admit(struct server *server, const struct message *push, struct error
         return serve(server, push, error);
     struct message *place = &server->pending[push->bucket * (size_t)run->k + push->worker];
     ASSERT(place->kind == MESSAGE_NONE);
+    server->sent[push->bucket * (size_t)run->k + push->worker].pushed[push->iteration & 1] = push->version;
+    server->tickets[push->worker][push->iteration & 1] = push->value;
     *place = *push;
     server->n_pending++;
     return serve_pending(server, (int)push->bucket, error);
@@ -95,6 +98,17 @@ static int take_push(struct server *server, const struct message *push, struct e
     return 0;
 }
 
+/* A worker has ended. An asynchronous one that found no more work does not reach its boundary. */
+static int take_end(struct server *server, const struct message *message, struct error *error)
+{
+    server->done++;
+    server->done_at[message->worker] = message->iteration;
+    if (server->run->algorithm->synchronous || server->taking.at_rest || message->iteration >= server->taking.cut[message->worker])
+        return 0;
+    server_snapshot_abandon(server);
+    return serve_all_pending(server, error);
+}
+
 static int take_message(struct server *server, const struct message *message, struct error *error)
 {
     server->heard_ns = message->sent_ns;
@@ -104,8 +118,12 @@ static int take_message(struct server *server, const struct message *message, st
             return take_push(server, message, error);
         server_enter_link(server, LINK_IN, message);
         return 0;
-    case MESSAGE_STEP: server_step_done(server, message); return 0;
-    case MESSAGE_DONE: server->done++; return 0;
+    case MESSAGE_STEP:
+        if (!server_snapshot_holds_step(server, message))
+            server_step_done(server, message);
+        return 0;
+    case MESSAGE_TAKEN: server_snapshot_taken(server, message); return 0;
+    case MESSAGE_DONE: return take_end(server, message, error);
     case MESSAGE_EVALUATED:
         server_evaluated(server);
         return serve_all_pending(server, error);
@@ -136,33 +154,45 @@ static int take_all(struct server *server, bool *any, struct error *error)
     return 0;
 }
 
-/* Announces the first iteration that nobody can have begun: one that needs an answer which nobody has been sent yet. What is announced before that
- * answer is read before it. */
+/* Announces where everybody stops: at an iteration that nobody can have begun, or in a free order at once. */
 static int announce_stop(struct server *server, struct error *error)
 {
     const struct run *run = server->run;
-    int64_t stop = server->replied;
-    while (run->algorithm->requires_version(&run->config, stop) <= server->replied)
-        stop++;
-    if (!run->algorithm->synchronous && run->config.async.order != ORDER_ROUND_ROBIN)
-        stop = 0;
+    bool anywhere = !run->algorithm->synchronous && run->config.async.order == ORDER_FREE;
+    int64_t cut[WORKERS_MAX];
+    server_cut(server, cut);
     for (int k = 0; k < run->k; k++)
-        server_send(server, k, &(struct message){ .kind = MESSAGE_STOP, .iteration = stop });
-    if (stop < server->end)
-        server->end = stop;
+        server_send(server, k, &(struct message){ .kind = MESSAGE_STOP, .iteration = anywhere ? 0 : cut[k] });
+    if (cut[0] < server->end)
+        server->end = cut[0];
     server->stopping = true;
     return serve_all_pending(server, error);
 }
 
-static bool finished(const struct server *server)
+/* Nothing more will come, and what is there cannot be served in the order that was asked for. */
+static bool at_rest(const struct server *server)
 {
     const struct run *run = server->run;
-    if (server->done < run->k || server->evaluating || server->n_pending || link_pending(&server->link, LINK_IN))
+    bool left_over = server->n_pending && !(server->stopping && run->config.async.order == ORDER_REPLAY);
+    if (server->done < run->k || server->evaluating || left_over || link_pending(&server->link, LINK_IN))
         return false;
     for (int bucket = 0; run->algorithm->synchronous && bucket < run->buckets.n; bucket++)
         if (server->versions[bucket] < server->end)
             return false;
     return true;
+}
+
+/* *over: the thread may end. */
+static int rest(struct server *server, bool *over, struct error *error)
+{
+    *over = false;
+    if (!server_snapshot_at_rest(server))
+        return 0;
+    server->draining = true;
+    if (serve_all_pending(server, error))
+        return -1;
+    *over = !server->n_pending;
+    return 0;
 }
 
 static int check_patience(const struct server *server, struct error *error)
@@ -180,12 +210,24 @@ static int check_patience(const struct server *server, struct error *error)
     return fail(error, EXIT_WORKERS, "server: nothing has come from any worker for %lld s", (long long)(silent / 1000000000));
 }
 
+static int begin(struct server *server, struct error *error)
+{
+    struct run *run = server->run;
+    server->heard_ns = server->reported_ns = door_now_ns();
+    server->began_ns += server->heard_ns; /* less what was trained before a resume */
+    if (server->report_first)
+        server_report_iteration(server);
+    server_snapshot_start(server);
+    if (run->algorithm->begin && run->algorithm->begin(server, error))
+        return -1;
+    return serve_all_pending(server, error);
+}
+
 static int work(struct server *server, struct error *error)
 {
     struct run *run = server->run;
-    bool any;
-    server->began_ns = server->heard_ns = server->reported_ns = door_now_ns();
-    if (run->algorithm->begin && run->algorithm->begin(server, error))
+    bool any, over;
+    if (begin(server, error))
         return -1;
     for (;;) {
         if (halted(&run->halt))
@@ -195,9 +237,13 @@ static int work(struct server *server, struct error *error)
         if (take_all(server, &any, error))
             return -1;
         server_evaluate_if_due(server);
+        if (server_snapshot_advance(server) && serve_all_pending(server, error))
+            return -1;
         if (any)
             continue;
-        if (finished(server))
+        if (at_rest(server) && rest(server, &over, error))
+            return -1;
+        if (at_rest(server) && over)
             return 0;
         int64_t next = link_next_ns(&server->link), look = door_now_ns() + 1000000000;
         run->transport.calls->wait(&run->transport, run->k, next < look ? next : look);

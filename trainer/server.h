@@ -25,6 +25,26 @@ struct clip {
     float factors[WORKERS_MAX]; /* [set]: what the newest whole gradient is multiplied by */
 };
 
+/* What passed between the server and one worker, by bucket. */
+struct sent {
+    int64_t version;   /* of the W that it was sent last */
+    int64_t served;    /* its pushes served */
+    int64_t pushed[2]; /* versions that its newest pushes of even and of odd iterations were computed on */
+};
+
+/* The snapshot that is under way (server_snapshot.c). */
+struct taking {
+    int64_t number;                   /* of snapshots announced */
+    bool under_way;                   /* announced, and not handed over */
+    bool at_rest, rested;             /* the last one, when all workers have ended: announced; over */
+    int64_t cut[WORKERS_MAX];         /* the workers' boundaries */
+    uint64_t taken;                   /* mask of the workers whose part is there */
+    int buckets_missing;
+    bool place_missing;               /* tallies, clocks, counters */
+    struct message held[WORKERS_MAX]; /* a step behind the boundary, not in the tally yet */
+    int64_t last, due_ns;             /* iteration of the last one; when the next is due, where minutes decide */
+};
+
 struct server {
     struct run *run;
     struct device *device;
@@ -39,12 +59,18 @@ struct server {
     struct message *pending;     /* [bucket][worker]: asynchronous pushes not served yet, or MESSAGE_NONE */
     int64_t n_pending;
     uint64_t active;             /* mask of the workers that take part */
-    int64_t replied;             /* the newest iteration answered to anybody, plus 1 */
+    int64_t answered[WORKERS_MAX]; /* the newest iteration answered to it, plus 1 */
+    int64_t done_at[WORKERS_MAX]; /* the iteration that it ended before */
+    struct sent *sent;           /* asynchronous: [bucket][worker] */
+    int64_t tickets[WORKERS_MAX][2]; /* of its pushes of even and of odd iterations */
     int64_t end;                 /* synchronous: the version that the run ends on */
     int64_t heard_ns;            /* when a worker last said something */
     int64_t patience_ns;         /* how long nobody may say anything */
     int64_t reported_ns;         /* when main was last told how far we are */
     bool stopping;
+    bool report_first;           /* resumed where main had not been told of the last iteration */
+    bool draining;               /* all workers have ended, and what they left is served in any order */
+    struct taking taking;
     struct clip clip;
     struct link link;
     struct tally tally;
@@ -79,7 +105,7 @@ void server_update(struct server *server, int64_t iteration, int bucket, bool fo
 /* Applies one worker's gradient to W of the bucket (ALGORITHMS.md section 5). compensate: with DC-ASGD's terms against the W it was sent last. */
 void server_update_one(struct server *server, const struct message *push, bool compensate);
 
-/* P of every bucket for version 0. */
+/* P of every bucket for the version that the run starts from, to everybody. */
 void server_forecast_start(struct server *server);
 
 /* Answers the push of (iteration, bucket) to all active workers with W of the next version, or its P. */

@@ -2,6 +2,7 @@
 #include "trainer/server_parts.h"
 
 #include "base/door.h"
+#include "trainer/interval.h"
 #include "trainer/message.h"
 #include "trainer/worker.h"
 
@@ -19,19 +20,19 @@ int64_t server_next_evaluation(const struct server *server, int64_t version)
         return INT64_MAX;
     if (interval <= 0)
         return last;
-    interval = interval < 1 ? 1 : interval;
-    int64_t number = (int64_t)((double)(version / unit) / interval);
-    int64_t iteration = (int64_t)((double)number * interval);
-    while (iteration * unit <= version)
-        iteration = (int64_t)((double)++number * interval);
+    int64_t iteration = interval_next(interval, version / unit);
     return iteration * unit < last ? iteration * unit : last;
 }
 
 void server_version_done(struct server *server, int bucket, const float *weights)
 {
     const struct bucket *row = &server->run->buckets.rows[bucket];
-    if (++server->versions[bucket] != server->evaluate_at)
+    server->versions[bucket]++;
+    server_snapshot_bucket(server, bucket, weights);
+    if (server->versions[bucket] != server->evaluate_at)
         return;
+    if (server->states[SERVER_AVERAGE])
+        weights = server->states[SERVER_AVERAGE];
     memcpy(server->run->evaluation.weights + row->begin, weights + row->begin, (row->end - row->begin) * sizeof(float));
     server->snapshot_missing--;
 }
@@ -50,7 +51,7 @@ void server_evaluate_if_due(struct server *server)
         return;
     server->evaluating = true;
     server->evaluation_began_ns = door_now_ns();
-    merge_stats(run->graph, (const float *const *)server->stats, run->k, run->config.train.bn_stats == BN_STATS_WORKER0, run->evaluation.stats);
+    run_merge_stats(run, server->stats, run->n_stats - run->graph->stats.total, run->evaluation.stats);
     evaluation_begin(&server->run->evaluation, server->evaluations);
     for (int k = 0; k < run->k; k++)
         server_send(server, k, &(struct message){ .kind = MESSAGE_GO, .value = server->evaluations, .iteration = next_iteration(server) });

@@ -36,21 +36,22 @@ static int allocate_vectors(struct server *server, struct error *error)
         backend->copy(server->device, server->replies[k], run->first_weights, n);
     }
     backend->copy(server->device, server->w[0], run->first_weights, n);
+    if (server->states[SERVER_AVERAGE])
+        backend->copy(server->device, server->states[SERVER_AVERAGE], run->first_weights, n);
     return 0;
 }
 
 static int allocate_stats(struct server *server, struct error *error)
 {
     const struct run *run = server->run;
-    size_t n = run->graph->stats.total;
     void *rows;
     if (door_allocate(&rows, (size_t)run->k * sizeof *server->stats, "the server's tables", error))
         return -1;
     server->stats = rows;
     for (int k = 0; k < run->k; k++) {
-        if (allocate_vector(server, &server->stats[k], n, "running statistics", error))
+        if (allocate_vector(server, &server->stats[k], run->n_stats, "running statistics", error))
             return -1;
-        run->backend->copy(server->device, server->stats[k], run->first_stats, n);
+        run_start_stats(run, server->device, server->stats[k]);
     }
     return 0;
 }
@@ -59,7 +60,7 @@ static int allocate_tables(struct server *server, struct error *error)
 {
     const struct run *run = server->run;
     size_t buckets = (size_t)run->buckets.n;
-    void *versions, *arrived, *pending;
+    void *versions, *arrived, *pending, *sent;
     if (door_allocate(&versions, buckets * sizeof *server->versions, "the server's tables", error))
         return -1;
     server->versions = versions;
@@ -69,6 +70,9 @@ static int allocate_tables(struct server *server, struct error *error)
     if (door_allocate(&pending, buckets * (size_t)run->k * sizeof *server->pending, "the server's tables", error))
         return -1;
     server->pending = pending;
+    if (door_allocate(&sent, buckets * (size_t)run->k * sizeof *server->sent, "the server's tables", error))
+        return -1;
+    server->sent = sent;
     return 0;
 }
 
@@ -77,7 +81,7 @@ int server_init(struct server *server, struct run *run, struct error *error)
     memset(server, 0, sizeof *server);
     server->run = run;
     server->optimizer = &optimizer_sgd;
-    server->declared = run->algorithm->declare(&run->config);
+    server->declared = algorithm_declare(&run->config);
     server->end = run->iterations;
     server->active = run->k == 64 ? ~(uint64_t)0 : ((uint64_t)1 << run->k) - 1;
     server->evaluate_at = server_next_evaluation(server, 0);
@@ -114,6 +118,7 @@ void server_release(struct server *server)
     door_free(server->versions);
     door_free(server->arrived);
     door_free(server->pending);
+    door_free(server->sent);
     server_clip_release(server);
     link_release(&server->link);
     tally_release(&server->tally);

@@ -18,6 +18,7 @@ int server_gradients(const struct server *server, int64_t iteration, const float
 
 /* ---- clipping (server_clip.c) ---- */
 
+void server_clip_resume(struct server *server, int worker, uint32_t slot); /* asynchronous: its push in that slot is whole, and goes on */
 int server_clip_init(struct server *server, struct error *error);
 void server_clip_release(struct server *server);
 
@@ -45,8 +46,28 @@ bool server_must_hold(const struct server *server, int bucket);
 /* Training time so far: without evaluations. */
 int64_t server_training_ns(const struct server *server);
 
+/* ---- snapshots (server_snapshot.c) ---- */
+
+/* By worker, an iteration that it has not started and will reach: nobody can have begun it, since what is sent now is read before the answer that it needs. When every worker
+ * stops there, each gets there. */
+void server_cut(const struct server *server, int64_t *cut);
+
+void server_snapshot_start(struct server *server);
+bool server_snapshot_advance(struct server *server); /* announces what is due, hands over what is complete; true when pushes were held back until now */
+bool server_snapshot_at_rest(struct server *server); /* all workers have ended: takes the last one; true when it is over */
+void server_snapshot_abandon(struct server *server);
+bool server_snapshot_holds(const struct server *server, const struct message *message); /* it lies behind its worker's boundary, and must not be served yet */
+bool server_snapshot_holds_step(struct server *server, const struct message *step);     /* the same; and it is kept */
+void server_snapshot_bucket(struct server *server, int bucket, const float *weights);   /* the bucket has reached its next version */
+void server_snapshot_iteration(struct server *server);                                  /* the tally has; main has not been told */
+void server_snapshot_taken(struct server *server, const struct message *message);
+
+/* Goes on from there (server_resume.c); before the thread starts. */
+void server_resume(struct server *server, const struct snapshot *start);
+
 /* ---- reports to main (server_report.c) ---- */
 void server_step_done(struct server *server, const struct message *step);
+void server_report_iteration(struct server *server); /* what main gets to know of the tally's newest iteration */
 void server_report_end(struct server *server);
 
 #endif

@@ -20,9 +20,15 @@ static void report(struct server *server, uint8_t kind, const struct sums *sums)
 
 void server_step_done(struct server *server, const struct message *step)
 {
-    const struct run *run = server->run;
     if (!tally_add(&server->tally, step))
         return;
+    server_snapshot_iteration(server);
+    server_report_iteration(server);
+}
+
+void server_report_iteration(struct server *server)
+{
+    const struct run *run = server->run;
     int64_t iterations = server->tally.iterations, log_every = run->config.train.log_every, now = door_now_ns();
     int64_t least = run->config.workers.stuck_after_s * 1000000000, usual = 50 * (server_training_ns(server) / iterations);
     server->patience_ns = usual > least ? usual : least;

@@ -29,6 +29,7 @@ static struct update update_of(const struct server *server, int64_t iteration, i
         .backend = run->backend, .device = server->device, .config = &run->config, .buckets = &run->buckets, .bucket = bucket, .scale = 1,
         .rate = schedule_rate(&run->schedule, iteration), .next_rate = schedule_rate(&run->schedule, iteration + 1),
         .momentum = (float)run->config.optimizer.momentum, .v = server->states[SERVER_MOMENTUM],
+        .average = server->states[SERVER_AVERAGE], .average_rate = schedule_average_rate(&run->schedule, iteration, run->algorithm->synchronous ? 1 : run->k),
     };
 }
 
@@ -89,8 +90,8 @@ static void reply(struct server *server, int worker, struct message *message)
     message->encoding = ENCODING_FP32;
     message->bytes = (row->end - row->begin) * sizeof(float);
     message->sent_ns = door_now_ns();
-    if (message->iteration + 1 > server->replied)
-        server->replied = message->iteration + 1;
+    if (message->iteration + 1 > server->answered[worker])
+        server->answered[worker] = message->iteration + 1;
     if (server->link.on)
         server_enter_link(server, LINK_OUT, message);
     else
@@ -118,18 +119,20 @@ void server_reply_one(struct server *server, const struct message *push)
     struct message message = {
         .kind = MESSAGE_REPLY, .iteration = push->iteration, .version = server->versions[push->bucket], .bucket = push->bucket, .slot = push->worker,
     };
+    server->sent[push->bucket * (size_t)run->k + push->worker].version = message.version;
     reply(server, push->worker, &message);
 }
 
 void server_forecast_start(struct server *server)
 {
     for (int bucket = 0; bucket < server->run->buckets.n; bucket++) {
+        int64_t version = server->versions[bucket];
         const float *none[1] = { server->w[0] };
-        struct update update = update_of(server, -1, bucket);
+        struct update update = update_of(server, version - 1, bucket);
         update.gradients = none; /* not read */
-        update.w = update.w_out = server->w[0];
-        update.p = forecast_slot(server, 0);
+        update.w = update.w_out = version_slot(server, version);
+        update.p = forecast_slot(server, version);
         server->optimizer->forecast(&update);
-        server_reply_all(server, -1, bucket, REPLY_FORECAST);
+        server_reply_all(server, version - 1, bucket, REPLY_FORECAST);
     }
 }

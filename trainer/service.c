@@ -136,6 +136,56 @@ int64_t service_ticket(struct service *service, int worker, int64_t i)
     return atomic_fetch_add_explicit(&service->next_ticket, 1, memory_order_relaxed);
 }
 
+int64_t service_next_ticket(const struct service *service, int64_t end)
+{
+    int64_t next = atomic_load_explicit(&service->next_ticket, memory_order_relaxed);
+    return next < end ? next : end;
+}
+
+void service_resume(struct service *service, const int64_t *served, int64_t next_ticket, const void *record, int64_t n_record)
+{
+    memcpy(service->served, served, (size_t)service->buckets * sizeof *served);
+    atomic_store_explicit(&service->next_ticket, next_ticket, memory_order_relaxed);
+    if (service->room && record) {
+        memcpy(service->record, record, (size_t)n_record * sizeof *service->record);
+        service->n_record = n_record;
+    }
+}
+
+/* To end iteration i - 1 a worker needs the answers to its pushes of i - 2, and they come after all that the record serves before them. */
+static bool raise_for_bucket(const struct service *service, int bucket, int64_t *cut)
+{
+    const int64_t *queue = service->queue + bucket * service->pushes;
+    int64_t count[64] = { 0 }, before[64] = { 0 };
+    bool raised = false;
+    for (int64_t i = 0; i < service->pushes; i++) {
+        int64_t worker = queue[i];
+        if (++count[worker] < cut[worker])
+            memcpy(before, count, sizeof before);
+    }
+    for (int k = 0; k < service->k; k++)
+        if (before[k] > cut[k]) {
+            cut[k] = before[k];
+            raised = true;
+        }
+    return raised;
+}
+
+void service_cut(const struct service *service, int64_t *cut)
+{
+    for (int k = 0; k < service->k; k++) {
+        int64_t pushes = 0;
+        while (pushes < service->pushes && service->tickets[k * service->pushes + pushes] >= 0)
+            pushes++;
+        cut[k] = cut[k] < pushes ? cut[k] : pushes;
+    }
+    for (bool raised = true; raised;) {
+        raised = false;
+        for (int bucket = 0; bucket < service->buckets; bucket++)
+            raised |= raise_for_bucket(service, bucket, cut);
+    }
+}
+
 int service_next(const struct service *service, int bucket)
 {
     int64_t served = service->served[bucket];

@@ -32,6 +32,16 @@ void service_close(struct service *service);
 /* Worker: the ticket of its i-th iteration; -1 when a replayed record has no more for it. */
 int64_t service_ticket(struct service *service, int worker, int64_t i);
 
+/* The ticket that is drawn next in a free order, of those below `end`; 0 in others. */
+int64_t service_next_ticket(const struct service *service, int64_t end);
+
+/* Goes on after `served` pushes of each bucket, with the record of them when one is kept. */
+void service_resume(struct service *service, const int64_t *served, int64_t next_ticket, const void *record, int64_t n_record);
+
+/* Replay: raises boundaries (by worker, the first iteration that does not count) until all workers can reach theirs by the record when each stops there; none is raised above
+ * the worker's pushes. */
+void service_cut(const struct service *service, int64_t *cut);
+
 /* Server: whose push of that bucket comes next; -1: anyone's. */
 int service_next(const struct service *service, int bucket);
 

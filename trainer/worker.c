@@ -68,6 +68,15 @@ static int send_step(struct worker *worker, const struct step_result *result, in
     return 0;
 }
 
+/* What normalization has just tracked is averaged as the weights are; one iteration of a worker is one of the run's. */
+static void average_stats(struct worker *worker)
+{
+    const struct run *run = worker->run;
+    size_t n = run->graph->stats.total;
+    if (run->n_stats > n)
+        run->backend->average(worker->device, worker->stats + n, worker->stats, schedule_average_rate(&run->schedule, worker->iteration, 1), n);
+}
+
 static int compute_iteration(struct worker *worker, struct error *error)
 {
     const struct plan_hooks hooks = { worker, need_weights, gradients_ready };
@@ -83,6 +92,7 @@ static int compute_iteration(struct worker *worker, struct error *error)
     worker_resume_computing(worker);
     int failed = plan_forward(worker->plan, &step, &hooks, error);
     if (!failed) {
+        average_stats(worker);
         plan_result(worker->plan, &result);
         failed = isfinite(result.loss_sum) ? plan_backward(worker->plan, &step, &hooks, error) : 0;
     }
@@ -98,6 +108,8 @@ static int64_t take_ticket(struct worker *worker)
     struct run *run = worker->run;
     if (run->algorithm->synchronous)
         return worker->iteration * run->k + worker->number;
+    if (worker->kept_ticket >= 0 && worker->kept_for == worker->iteration)
+        return worker->kept_ticket;
     int64_t ticket = service_ticket(&run->service, worker->number, worker->iteration);
     return ticket < run->iterations * run->k ? ticket : -1;
 }
@@ -141,8 +153,10 @@ static int work(struct worker *worker, struct error *error)
             return -1;
         if (!more || (worker->ticket = take_ticket(worker)) < 0)
             break;
+        worker_snapshot_before(worker);
         if (run_iteration(worker, error))
             return -1;
+        worker_snapshot_after(worker);
     }
     worker_send(worker, &(struct message){ .kind = MESSAGE_DONE, .iteration = worker->iteration });
     return worker_wait_for_leave(worker, error);

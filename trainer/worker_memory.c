@@ -18,8 +18,8 @@ static int allocate_vector(struct worker *worker, float **vector, size_t n, cons
 static int allocate_vectors(struct worker *worker, struct error *error)
 {
     const struct run *run = worker->run;
-    size_t n = run->graph->params.total, n_stats = run->graph->stats.total;
-    struct declaration declared = run->algorithm->declare(&run->config);
+    size_t n = run->graph->params.total, n_stats = run->n_stats;
+    struct declaration declared = algorithm_declare(&run->config);
     if (allocate_vector(worker, &worker->weights, n, "local weights", error) || allocate_vector(worker, &worker->gradients[0], n, "gradients", error) ||
         allocate_vector(worker, &worker->gradients[1], n, "gradients", error) || allocate_vector(worker, &worker->stats, n_stats, "running statistics", error) ||
         allocate_vector(worker, &worker->stats_out, n_stats, "running statistics", error))
@@ -27,7 +27,7 @@ static int allocate_vectors(struct worker *worker, struct error *error)
     for (int state = 0; state < WORKER_STATES; state++)
         if (declared.worker_states & 1u << state && allocate_vector(worker, &worker->states[state], n, worker_state_names[state], error))
             return -1;
-    run->backend->copy(worker->device, worker->stats, run->first_stats, n_stats);
+    run_start_stats(run, worker->device, worker->stats);
     return 0;
 }
 
@@ -81,6 +81,7 @@ int worker_init(struct worker *worker, struct run *run, int number, struct error
     memset(worker, 0, sizeof *worker);
     worker->run = run;
     worker->number = number;
+    worker->snapshot_at = worker->kept_ticket = -1;
     worker->end = run->algorithm->synchronous ? run->iterations : INT64_MAX;
     worker->next_evaluation = run->algorithm->synchronous ? run->server->evaluate_at : -1;
     if (run->backend->device_open(&worker->device, run->processors ? run->processors[number] : -1, error))

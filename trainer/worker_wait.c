@@ -35,6 +35,9 @@ static void take_message(struct worker *worker, const struct message *message)
     } else if (message->kind == MESSAGE_STOP) {
         if (message->iteration < worker->end)
             worker->end = message->iteration;
+    } else if (message->kind == MESSAGE_SNAPSHOT) {
+        worker->snapshot = message->value;
+        worker->snapshot_at = message->iteration;
     } else if (message->kind == MESSAGE_GO) {
         worker->go = message->value + 1;
         worker->next_evaluation = message->iteration;
@@ -121,9 +124,11 @@ int worker_wait_for_leave(struct worker *worker, struct error *error)
 {
     /* no deadline of its own: others may have work left, and the server watches that they get on */
     const struct patience patience = { INT64_MAX, "leave to end", worker->iteration, -1 };
-    while (!worker->left)
-        if (worker->go > worker->evaluated ? evaluate(worker, error) : worker_wait_for_messages(worker, &patience, error))
+    while (!worker->left) {
+        bool due = worker->iteration == worker->snapshot_at;
+        if (worker->go > worker->evaluated ? evaluate(worker, error) : due ? worker_snapshot_at_rest(worker, error) : worker_wait_for_messages(worker, &patience, error))
             return -1;
+    }
     return 0;
 }
 

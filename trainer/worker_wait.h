@@ -23,6 +23,14 @@ const float *worker_reply_vector(const struct worker *worker, enum reply_kind ki
 int worker_wait_for_start(struct worker *worker, bool *more, struct error *error);
 int worker_wait_for_leave(struct worker *worker, struct error *error);
 
+/* Its part of a snapshot whose boundary is this iteration (worker_snapshot.c): before the iteration, after it, or when none is to be started. */
+void worker_snapshot_before(struct worker *worker);
+void worker_snapshot_after(struct worker *worker);
+int worker_snapshot_at_rest(struct worker *worker, struct error *error);
+
+/* Goes on from there, before its thread starts. */
+void worker_resume(struct worker *worker, const struct snapshot *start);
+
 /* Compute time is what lies between these two; a straggler sleeps at the end of it. */
 void worker_resume_computing(struct worker *worker);
 void worker_stop_computing(struct worker *worker);
