@@ -22,6 +22,14 @@ void text_add(struct text *text, const char *format, ...)
         text->used = size_min(text->used + (size_t)n, text->room - 1);
 }
 
+int text_columns(const char *text)
+{
+    int n = 0;
+    for (; *text; text++)
+        n += ((unsigned char)*text & 0xc0) != 0x80;
+    return n;
+}
+
 void text_pad(struct text *text, size_t column)
 {
     size_t line = text->used;

@@ -6,6 +6,7 @@ struct error;
 
 int command_train(int n, char **words, struct error *error);
 int command_eval(int n, char **words, struct error *error);
+int command_predict(int n, char **words, struct error *error);
 int command_config(int n, char **words, struct error *error);
 int command_info(int n, char **words, struct error *error);
 

@@ -11,7 +11,7 @@
 enum { MARGIN = 16, NAME_MOST = 24, NUMBERED_MOST = 20 };
 
 static const struct colour black = { 32, 32, 32 }, white = { 255, 255, 255 }, line = { 221, 221, 221 }, right_colour = { 20, 78, 160 }, wrong_colour = { 196, 40, 20 };
-static const char caption[] = "rows: true class. columns: predicted. shade: share of the row";
+static const char caption[] = "row: true class, column: predicted";
 
 /* Where things are, in pixels. */
 struct layout {
@@ -19,6 +19,7 @@ struct layout {
     int scale;      /* of the letters beside the matrix */
     int label_step; /* every so many classes have their name there */
     int names;      /* the longest name */
+    bool upward;    /* names above the columns that are wider than those */
     int left, top;  /* of the matrix */
     int side;       /* of the matrix */
     int width, height;
@@ -29,7 +30,7 @@ static void cut_name(const char *name, char cut[NAME_MOST + 1]) { snprintf(cut, 
 static struct layout lay_out(const struct confusion *confusion, const char *title)
 {
     struct layout layout;
-    int n = confusion->classes, text = picture_text_width(caption);
+    int n = confusion->classes, text = picture_text_width(caption) * 2;
     layout.cell = n <= NUMBERED_MOST ? (int)fmin(88, fmax(48, 640.0 / n)) : (int)fmax(2, 1200.0 / n);
     layout.scale = layout.cell >= 2 * LETTER_HEIGHT ? 2 : 1;
     layout.label_step = (layout.scale * LETTER_HEIGHT + layout.cell) / layout.cell;
@@ -40,12 +41,13 @@ static struct layout lay_out(const struct confusion *confusion, const char *titl
         layout.names = (int)fmax(layout.names, picture_text_width(name) * layout.scale);
     }
     layout.left = MARGIN + layout.names + MARGIN / 2;
-    layout.top = MARGIN + 2 * LETTER_HEIGHT + MARGIN + layout.names + MARGIN / 2;
+    layout.upward = layout.names > layout.cell - 8;
+    layout.top = MARGIN + 2 * LETTER_HEIGHT + MARGIN + (layout.upward ? layout.names : layout.scale * LETTER_HEIGHT) + MARGIN / 2;
     layout.side = n * layout.cell + 1;
     if (picture_text_width(title) * 2 > text)
         text = picture_text_width(title) * 2;
     layout.width = (int)fmax(layout.left + layout.side, MARGIN + text) + MARGIN;
-    layout.height = layout.top + layout.side + MARGIN + LETTER_HEIGHT + MARGIN;
+    layout.height = layout.top + layout.side + MARGIN + 2 * LETTER_HEIGHT + MARGIN;
     return layout;
 }
 
@@ -82,13 +84,17 @@ static void draw_cells(struct picture *picture, const struct layout *layout, con
 
 static void draw_names(struct picture *picture, const struct layout *layout, const struct confusion *confusion)
 {
+    const struct text_style level = { layout->scale, false, black }, upward = { layout->scale, true, black };
+    int letter = LETTER_HEIGHT * layout->scale;
     for (int c = 0; c < confusion->classes; c += layout->label_step) {
         char name[NAME_MOST + 1];
         cut_name(confusion->names[c], name);
-        int along = c * layout->cell + (layout->cell - LETTER_HEIGHT * layout->scale) / 2 + 1;
-        int before = layout->left - MARGIN / 2 - picture_text_width(name) * layout->scale;
-        picture_text(picture, before, layout->top + along, &(struct text_style){ layout->scale, false, black }, name);
-        picture_text(picture, layout->left + along, layout->top - MARGIN / 2, &(struct text_style){ layout->scale, true, black }, name);
+        int along = c * layout->cell, middle = along + (layout->cell - letter) / 2 + 1, width = picture_text_width(name) * layout->scale;
+        picture_text(picture, layout->left - MARGIN / 2 - width, layout->top + middle, &level, name);
+        if (layout->upward)
+            picture_text(picture, layout->left + middle, layout->top - MARGIN / 2, &upward, name);
+        else
+            picture_text(picture, layout->left + along + (layout->cell - width) / 2 + 1, layout->top - MARGIN / 2 - letter, &level, name);
     }
 }
 
@@ -102,7 +108,7 @@ int confusion_picture(const struct confusion *confusion, const char *title, cons
     picture_fill(&picture, layout.left, layout.top, layout.side, layout.side, line);
     draw_cells(&picture, &layout, confusion);
     draw_names(&picture, &layout, confusion);
-    picture_text(&picture, MARGIN, layout.height - MARGIN - LETTER_HEIGHT, &(struct text_style){ 1, false, black }, caption);
+    picture_text(&picture, MARGIN, layout.height - MARGIN - 2 * LETTER_HEIGHT, &(struct text_style){ 2, false, black }, caption);
     int result = picture_save(&picture, path, error);
     picture_release(&picture);
     return result;

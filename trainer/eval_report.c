@@ -1,6 +1,7 @@
 /* See eval_report.h. */
 #include "trainer/eval_report.h"
 
+#include "base/text.h"
 #include "trainer/progress.h"
 
 #include <cjson/cJSON.h>
@@ -11,26 +12,16 @@ enum { TOP5_CLASSES = 6 }; /* with five everything is among the best five */
 
 static double part(int64_t n, int64_t of) { return of ? (double)n / (double)of : 0; }
 
-/* Columns that a UTF-8 text takes, one for each character. */
-static int columns(const char *text)
-{
-    int n = 0;
-    for (; *text; text++)
-        n += ((unsigned char)*text & 0xc0) != 0x80;
-    return n;
-}
-
 static void print_padded(const char *text, int width)
 {
-    int used = columns(text);
-    printf("%s%*s", text, used < width ? width - used : 0, "");
+    printf("%s%*s", text, width - text_columns(text), "");
 }
 
 static void print_classes(const struct confusion *confusion)
 {
-    int width = columns("class");
+    int width = text_columns("class");
     for (int c = 0; c < confusion->classes; c++)
-        width = columns(confusion->names[c]) > width ? columns(confusion->names[c]) : width;
+        width = text_columns(confusion->names[c]) > width ? text_columns(confusion->names[c]) : width;
     print_padded("class", width);
     printf("  %8s %8s %9s  %s\n", "images", "correct", "accuracy", "most confused with");
     for (int c = 0; c < confusion->classes; c++) {

@@ -11,6 +11,7 @@
 static const struct { const char *name, *help; int (*run)(int n, char **words, struct error *error); } commands[] = {
     { "train", "train a network as a config says", command_train },
     { "eval", "how good trained weights are: accuracy, loss, a table of the classes, a confusion matrix", command_eval },
+    { "predict", "what is on pictures (PNG, JPEG), as trained weights see it", command_predict },
     { "config", "every key of a config: type, range, default, meaning; or check a config", command_config },
     { "info", "devices, cores, libraries, versions", command_info },
 };
