@@ -21,6 +21,7 @@ void cpu_sgd(struct device *device, const struct sgd_pass *pass);
 void cpu_forecast(struct device *device, const struct sgd_pass *pass);
 void cpu_local(struct device *device, const struct local_pass *pass);
 void cpu_predict(struct device *device, float *l, const float *p, const float *g, float c, size_t n);
+void cpu_average(struct device *device, float *average, const float *values, float rate, size_t n);
 double cpu_square_sum(struct device *device, const float *const *gradients, int k, float inv_k, size_t n);
 
 #endif

@@ -89,7 +89,7 @@ static void close_device(struct device *device)
         .batchnorm = onednn_batchnorm, .add = onednn_add, .shortcut = onednn_shortcut, .concat = onednn_concat, .dropout = onednn_dropout, \
         .lrn = onednn_lrn, .loss = onednn_loss, \
         .accumulate = onednn_accumulate, .result = onednn_result, .tensor_out = onednn_tensor_out, .tensor_in = onednn_tensor_in, \
-        .copy = cpu_copy, .sgd = cpu_sgd, .local = cpu_local, .predict = cpu_predict, .square_sum = cpu_square_sum, .forecast = cpu_forecast, \
+        .copy = cpu_copy, .sgd = cpu_sgd, .local = cpu_local, .predict = cpu_predict, .average = cpu_average, .square_sum = cpu_square_sum, .forecast = cpu_forecast, \
     }
 
 const struct backend backend_onednn = ONEDNN_TABLE("onednn", "oneDNN, activations as each primitive likes best", open_blocked);

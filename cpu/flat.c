@@ -113,13 +113,12 @@ static void update_block(const struct sgd_pass *pass, const float *g, size_t at,
         pass->p ? update(pass, g, at, n, false, true) : update(pass, g, at, n, false, false);
 }
 
-static void average_block(const struct sgd_pass *pass, size_t at, size_t n)
+void cpu_average(struct device *device, float *average, const float *values, float rate, size_t n)
 {
-    const float *w = pass->w_out + at;
-    float *average = pass->average + at, rate = pass->average_rate;
+    (void)device;
     ELEMENTWISE
     for (size_t i = 0; i < n; i++)
-        average[i] += rate * (w[i] - average[i]);
+        average[i] += rate * (values[i] - average[i]);
 }
 
 static void scale_block(float *g, float factor, size_t n)
@@ -139,7 +138,7 @@ void cpu_sgd(struct device *device, const struct sgd_pass *pass)
         compensate(g, &pass->compensation, at, n);
         update_block(pass, g, at, n);
         if (pass->average)
-            average_block(pass, at, n);
+            cpu_average(device, pass->average + at, pass->w_out + at, pass->average_rate, n);
     }
 }
 

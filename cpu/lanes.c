@@ -81,5 +81,6 @@ const struct backend backend_lanes = {
     .forecast = cpu_forecast,
     .local = cpu_local,
     .predict = cpu_predict,
+    .average = cpu_average,
     .square_sum = cpu_square_sum,
 };

@@ -124,6 +124,7 @@ const struct backend backend_reference = {
     .sgd = cpu_sgd,
     .local = cpu_local,
     .predict = cpu_predict,
+    .average = cpu_average,
     .square_sum = cpu_square_sum,
     .forecast = cpu_forecast,
 };

@@ -162,6 +162,7 @@ struct backend {
     void (*forecast)(struct device *device, const struct sgd_pass *pass); /* p alone, from w (as W') and v: the same bits as sgd writes there */
     void (*local)(struct device *device, const struct local_pass *pass);
     void (*predict)(struct device *device, float *l, const float *p, const float *g, float c, size_t n); /* L = P - c g */
+    void (*average)(struct device *device, float *average, const float *values, float rate, size_t n); /* E = E + rate * (values - E), as in sgd */
     /* The sum of the squares of inv_k * (((g_0 + g_1) + ...) + g_{K-1}), that in fp32, the squares in doubles: within each block of 1024 element i is added to partial sum
      * i mod 16, these are added in their order, the blocks' sums in theirs. */
     double (*square_sum)(struct device *device, const float *const *gradients, int k, float inv_k, size_t n);

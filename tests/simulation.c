@@ -23,6 +23,7 @@ struct simulation {
     int32_t *labels;
     int64_t *index;
     float *w, *v;
+    float *average;     /* of w */
     float *mean_square; /* DC-ASGD's */
 };
 
@@ -67,6 +68,15 @@ static void gradient(struct simulation *s, const float *weights, int64_t j, floa
 }
 
 /* ---- sections 3 and 5: the global update by d = scale * (g + decay * W) ---- */
+
+/* E moves towards W by 1 - d, or asynchronously by 1 - d^(1/K), d = min(ema_decay, (1+t)/(10+t)). */
+static void average(struct simulation *s, int64_t t, int parts)
+{
+    double decay = s->config->train.ema_decay, early = (double)(1 + t) / (double)(10 + t);
+    float rate = (float)(1 - pow(decay < early ? decay : early, 1.0 / parts));
+    for (size_t i = 0; i < s->n; i++)
+        s->average[i] = s->average[i] + rate * (s->w[i] - s->average[i]);
+}
 
 static void update(struct simulation *s, const float *g, float scale, float rate, float momentum)
 {
@@ -114,6 +124,7 @@ static void update_mean(struct simulation *s, float *const *gradients, int64_t t
     sum_times(s, gradients, part, mean);
     sum_times(s, gradients, part * clipping(s, mean), mean);
     update(s, mean, 1, schedule_rate(&s->schedule, t), (float)s->config->optimizer.momentum);
+    average(s, t, 1);
     free(mean);
 }
 
@@ -166,6 +177,7 @@ static void asgd(struct simulation *s, int64_t iterations)
         if (compensates)
             compensate(s, g, s->w, sent[k], mean_square, lambda, (float)config->async.ms_decay);
         update(s, g, share, schedule_rate(&s->schedule, j / s->k), momentum);
+        average(s, j / s->k, s->k);
         copy(s, sent[k], s->w);
     }
     for (int k = 0; k < s->k; k++)
@@ -279,6 +291,8 @@ static void prepare(struct simulation *s)
     s->v = vector(s);
     s->decay = vector(s);
     graph_init_weights(&session->graph, (uint64_t)config->train.seed, s->w);
+    s->average = vector(s);
+    copy(s, s->average, s->w);
     for (int i = 0; i < session->graph.params.n; i++) {
         const struct param *row = &session->graph.params.rows[i];
         for (size_t j = 0; j < row->count; j++)
@@ -286,7 +300,9 @@ static void prepare(struct simulation *s)
     }
 }
 
-float *simulate(const struct session *session, int64_t iterations, void (*look)(const struct simulated_step *step))
+float *simulate(const struct session *session, int64_t iterations, void (*look)(const struct simulated_step *step)) { return simulate_average(session, iterations, NULL, look); }
+
+float *simulate_average(const struct session *session, int64_t iterations, float **averaged, void (*look)(const struct simulated_step *step))
 {
     struct simulation s = { .config = &session->config, .session = session, .k = (int)session->config.workers.count, .n = session->graph.params.total };
     prepare(&s);
@@ -303,5 +319,9 @@ float *simulate(const struct session *session, int64_t iterations, void (*look)(
     free(s.index);
     free(s.v);
     free(s.decay);
+    if (averaged)
+        *averaged = s.average;
+    else
+        free(s.average);
     return s.w;
 }

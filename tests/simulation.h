@@ -22,4 +22,7 @@ struct simulated_step {
  * OD-SGD. */
 float *simulate(const struct session *session, int64_t iterations, void (*look)(const struct simulated_step *step));
 
+/* The same, and in *average, where not NULL, the moving average of the weights; free(). */
+float *simulate_average(const struct session *session, int64_t iterations, float **average, void (*look)(const struct simulated_step *step));
+
 #endif

@@ -63,6 +63,33 @@ SIMULATED(odsgd_adc_from_local, "train.algorithm=odsgd", "odsgd.local_update=adc
 SIMULATED(odsgd_predict, "train.algorithm=odsgd", "odsgd.local_update=predict")
 SIMULATED(odsgd_predict_nesterov, "train.algorithm=odsgd", "odsgd.local_update=predict", "optimizer.nesterov=true", "schedule.kind=step", "schedule.steps=0.5,1")
 
+/* The average is the simulation's too, and it is what is evaluated. */
+static void averaged(void **state)
+{
+    (void)state;
+    static const char *const kinds[][2] = {
+        { "train.algorithm=ssgd", "optimizer.clip_norm=0.5" }, { "train.algorithm=asgd", "async.scale=0.6" }, { "train.algorithm=dcasgd", "async.adaptive=true" },
+        { "train.algorithm=odsgd", "odsgd.local_update=predict" }, { "train.algorithm=odsgd", "odsgd.local_update=adc" },
+    };
+    for (size_t i = 0; i < CROWDS * sizeof kinds / sizeof *kinds; i++) {
+        const char *const own[] = { kinds[i / CROWDS][0], kinds[i / CROWDS][1], "train.ema_decay=0.8", NULL };
+        struct settings settings = settings_join(own, crowds[i % CROWDS]);
+        struct session session;
+        float *average;
+        session_open(&session, settings.rows);
+        session_train(&session);
+        float *weights = simulate_average(&session, session.run->iterations, &average, NULL);
+        size_t bytes = session_floats(&session) * sizeof *weights;
+        assert_memory_equal(session_weights(&session), weights, bytes);
+        assert_memory_equal(run_final_average(session.run), average, bytes);
+        assert_memory_equal(session.run->evaluation.weights, average, bytes);
+        assert_memory_not_equal(average, weights, bytes);
+        free(weights);
+        free(average);
+        session_close(&session);
+    }
+}
+
 #define CLIPPED "optimizer.clip_norm=0.3"
 SIMULATED(ssgd_clipped, "train.algorithm=ssgd", CLIPPED)
 SIMULATED(asgd_clipped, "train.algorithm=asgd", CLIPPED)
@@ -78,7 +105,7 @@ int test_algorithms(void)
         cmocka_unit_test(ssgd), cmocka_unit_test(ssgd_nesterov_by_steps), cmocka_unit_test(asgd), cmocka_unit_test(asgd_unscaled), cmocka_unit_test(dcasgd),
         cmocka_unit_test(dcasgd_adaptive), cmocka_unit_test(odsgd_none), cmocka_unit_test(odsgd_sgd), cmocka_unit_test(odsgd_sgd_with_momentum), cmocka_unit_test(odsgd_dc),
         cmocka_unit_test(odsgd_dc_from_local), cmocka_unit_test(odsgd_adc), cmocka_unit_test(odsgd_adc_from_local), cmocka_unit_test(odsgd_predict),
-        cmocka_unit_test(odsgd_predict_nesterov), cmocka_unit_test(ssgd_clipped), cmocka_unit_test(asgd_clipped), cmocka_unit_test(dcasgd_clipped),
+        cmocka_unit_test(odsgd_predict_nesterov), cmocka_unit_test(averaged), cmocka_unit_test(ssgd_clipped), cmocka_unit_test(asgd_clipped), cmocka_unit_test(dcasgd_clipped),
         cmocka_unit_test(odsgd_none_clipped), cmocka_unit_test(odsgd_sgd_clipped), cmocka_unit_test(odsgd_adc_clipped), cmocka_unit_test(odsgd_predict_clipped),
     };
     return cmocka_run_group_tests_name("algorithms", tests, NULL, NULL);

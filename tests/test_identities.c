@@ -140,6 +140,19 @@ static void clipping_is_of_the_whole_gradient(void **state)
     }
 }
 
+static void an_average_changes_no_weight(void **state)
+{
+    (void)state;
+    const char *const algorithms[][2] = {
+        { "train.algorithm=ssgd", "async.adaptive=false" }, { "train.algorithm=dcasgd", "async.adaptive=true" }, { ODSGD, "odsgd.local_update=dc" }, { ODSGD, "odsgd.local_update=predict" },
+    };
+    for (int i = 0; i < 4; i++) {
+        const char *const common[] = { algorithms[i][0], algorithms[i][1], "odsgd.warmup=1", "workers.count=3", "train.evaluate_every=0.2", NULL };
+        struct settings with = settings_join(common, LIST("train.ema_decay=0.99"));
+        assert_true(same(common, with.rows));
+    }
+}
+
 static void in_turn_repeats(void **state)
 {
     (void)state;
@@ -235,7 +248,8 @@ int test_identities(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_worker_is_plain_sgd), cmocka_unit_test(a_warmup_as_long_as_the_run_is_ssgd), cmocka_unit_test(no_compensation_is_the_plain_local_update),
         cmocka_unit_test(predict_foresees_the_update), cmocka_unit_test(buckets_change_nothing), cmocka_unit_test(loader_threads_change_nothing),
-        cmocka_unit_test(clipping_is_of_the_whole_gradient), cmocka_unit_test(in_turn_repeats), cmocka_unit_test(evaluation_changes_nothing), cmocka_unit_test(a_link_changes_nothing), cmocka_unit_test(steps_allocate_nothing),
+        cmocka_unit_test(clipping_is_of_the_whole_gradient), cmocka_unit_test(an_average_changes_no_weight),
+        cmocka_unit_test(in_turn_repeats), cmocka_unit_test(evaluation_changes_nothing), cmocka_unit_test(a_link_changes_nothing), cmocka_unit_test(steps_allocate_nothing),
     };
     return cmocka_run_group_tests_name("identities", tests, NULL, NULL);
 }

@@ -118,6 +118,20 @@ static void one_cycle_in_one_direction(void **state)
     assert_near(schedule_factor(&once, 0), 4e-06);
 }
 
+/* 1 - min(0.99, (1+t)/(10+t)): the two meet at t = 890. */
+static void average_rates(void **state)
+{
+    (void)state;
+    struct config config = MADE("train.ema_decay=0.99");
+    struct schedule schedule = { &config, 2000, 10 };
+    assert_true(schedule_average_rate(&schedule, 0, 1) == 0.9f);
+    assert_true(schedule_average_rate(&schedule, 8, 1) == 0.5f);
+    assert_true(schedule_average_rate(&schedule, 889, 1) > (float)(1 - 0.99));
+    assert_true(schedule_average_rate(&schedule, 890, 1) == (float)(1 - 0.99));
+    assert_true(schedule_average_rate(&schedule, 1999, 1) == (float)(1 - 0.99));
+    assert_true(schedule_average_rate(&schedule, 8, 2) == (float)(1 - sqrt(0.5)));
+}
+
 /* A run shorter than its warm-up, and one of a single iteration. */
 static void short_runs(void **state)
 {
@@ -135,7 +149,7 @@ int test_schedule(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(constant), cmocka_unit_test(linear_warmup), cmocka_unit_test(steps), cmocka_unit_test(steps_after_warmup), cmocka_unit_test(cosine),
-        cmocka_unit_test(one_cycle_of_ten), cmocka_unit_test(one_cycle_by_its_definition), cmocka_unit_test(one_cycle_in_one_direction), cmocka_unit_test(short_runs),
+        cmocka_unit_test(one_cycle_of_ten), cmocka_unit_test(one_cycle_by_its_definition), cmocka_unit_test(one_cycle_in_one_direction), cmocka_unit_test(average_rates), cmocka_unit_test(short_runs),
     };
     return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);
 }

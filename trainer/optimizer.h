@@ -15,10 +15,10 @@ struct update {
     int bucket;
     const float *const *gradients; /* in worker order */
     int k;
-    float inv_k, scale, rate, next_rate, momentum;
+    float inv_k, scale, rate, next_rate, momentum, average_rate;
     struct compensation compensation;
     const float *w;
-    float *w_out, *v, *p; /* p: NULL unless wanted */
+    float *w_out, *v, *p, *average; /* p, average: NULL unless wanted */
 };
 
 struct optimizer {

@@ -18,6 +18,7 @@ static void for_stretches(const struct update *update, void (*run)(struct device
             .n = stretch->end - from, .k = update->k, .gradients = gradients, .inv_k = update->inv_k, .scale = update->scale, .rate = update->rate,
             .momentum = update->momentum, .weight_decay = stretch->decay ? (float)config->optimizer.weight_decay : 0, .next_rate = update->next_rate,
             .nesterov = config->optimizer.nesterov, .w = update->w + from, .v = update->v + from, .w_out = update->w_out + from, .p = update->p ? update->p + from : NULL,
+            .average = update->average ? update->average + from : NULL, .average_rate = update->average_rate,
         };
         if (update->compensation.backup) {
             pass.compensation = update->compensation;

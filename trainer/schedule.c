@@ -37,3 +37,9 @@ double schedule_factor(const struct schedule *schedule, int64_t t)
 }
 
 float schedule_rate(const struct schedule *schedule, int64_t t) { return (float)(schedule->config->optimizer.lr * schedule_factor(schedule, t)); }
+
+float schedule_average_rate(const struct schedule *schedule, int64_t t, int parts)
+{
+    double decay = fmin(schedule->config->train.ema_decay, ((double)t + 1) / ((double)t + 10));
+    return (float)(1 - pow(decay, 1.0 / parts));
+}

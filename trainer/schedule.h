@@ -1,4 +1,4 @@
-/* The learning rate by iteration. */
+/* What follows the iteration: the learning rate, and how fast the average of the weights moves. */
 #ifndef TRAINER_SCHEDULE_H
 #define TRAINER_SCHEDULE_H
 
@@ -18,5 +18,8 @@ double schedule_factor(const struct schedule *schedule, int64_t t);
 
 /* eta_t in fp32. */
 float schedule_rate(const struct schedule *schedule, int64_t t);
+
+/* 1 - d_t^(1/parts), where iteration t decays the average by d_t = min(train.ema_decay, (1+t)/(10+t)) in so many parts. */
+float schedule_average_rate(const struct schedule *schedule, int64_t t, int parts);
 
 #endif

@@ -99,9 +99,9 @@ static bool publish_stats(struct worker *worker, int64_t t)
     const struct run *run = worker->run;
     size_t n = run->graph->stats.total;
     bool wanted = !run->algorithm->synchronous || t + 1 == worker->next_evaluation;
-    if (!n || !wanted || worker->pushes_left)
+    if (!run->n_stats || !wanted || worker->pushes_left)
         return false;
-    run->backend->copy(worker->device, worker->stats_out, worker->stats, n);
+    run->backend->copy(worker->device, worker->stats_out, worker->stats, run->n_stats);
     return true;
 }
 
