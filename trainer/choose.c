@@ -5,8 +5,8 @@
 #include "base/file.h"
 #include "base/nearest.h"
 #include "base/philox.h"
+#include "base/text.h"
 #include "cpu/cpu.h"
-#include "nets/plan.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,9 +20,6 @@ const struct backend *const backends[] = {
     &backend_reference,
     NULL,
 };
-
-/* What of the list is worth measuring: the reference never is. */
-static bool is_candidate(const struct backend *backend) { return backend != &backend_reference; }
 
 static int find_backend(const struct backend **backend, const char *name, struct error *error)
 {
@@ -39,88 +36,55 @@ static int find_backend(const struct backend **backend, const char *name, struct
     return fail(error, EXIT_USAGE, "[cpu] backend: this build has no %s, the nearest is %s", name, nearest_name(name, names));
 }
 
-/* One backend's training step, ready to be timed: everything in one block of memory. */
-struct trial {
-    const struct backend *backend;
-    struct device *device;
-    struct plan *plan;
-    struct step step;
-    void *memory;
-    int64_t best_ns;
-};
-
-static void trial_close(struct trial *trial)
+/* What is offered of one backend, or with NULL of all but the reference; of one precision, or AUTOMATIC. */
+static int offered(struct choice *choices, const struct backend *only, int precision)
 {
-    plan_free(trial->plan);
-    if (trial->device)
-        trial->backend->device_close(trial->device);
-    door_free(trial->memory);
+    int n = 0;
+    for (int i = 0; backends[i]; i++)
+        for (int p = 0; p < PRECISIONS; p++)
+            if (backends[i]->offers((enum precision)p) && (only ? backends[i] == only : backends[i] != &backend_reference) && (precision == AUTOMATIC || p == precision)) {
+                ASSERT(n < TRIALS_MOST);
+                choices[n++] = (struct choice){ backends[i], (enum precision)p };
+            }
+    return n;
 }
 
-static int trial_open(struct trial *trial, const struct backend *backend, const struct graph *graph, int batch, struct error *error)
+int choose_candidates(struct choice *candidates) { return offered(candidates, NULL, AUTOMATIC); }
+
+static int refuse(const struct backend *only, enum precision precision, struct error *error)
 {
-    size_t n = graph->params.total, stats = graph->stats.total, pixels = shape_count(graph->nodes[0].out) * (size_t)batch;
-    *trial = (struct trial){ .backend = backend, .best_ns = INT64_MAX };
-    if (backend->device_open(&trial->device, -1, error) || plan_make(&trial->plan, &(struct plan_request){ backend, trial->device, graph, batch, true, PRECISION_FP32 }, error) ||
-        door_allocate(&trial->memory, (2 * n + stats) * sizeof(float) + (size_t)batch * (sizeof(int64_t) + sizeof(int32_t)) + pixels + 64, "a trial of a backend", error)) {
-        trial_close(trial);
-        return -1;
-    }
-    int64_t *index = trial->memory;
-    float *weights = (float *)(index + batch), *gradient = weights + n, *running = gradient + n;
-    int32_t *labels = (int32_t *)(running + stats);
-    uint8_t *bytes = (uint8_t *)(labels + batch);
-    graph_init_weights(graph, 1, weights);
-    graph_init_stats(graph, running);
-    for (size_t i = 0; i < pixels; i++)
-        bytes[i] = (uint8_t)philox(1, 0, i).word[0];
-    trial->step = (struct step){ .weights = weights, .gradient = gradient, .stats = running, .repack = true, .pixels = bytes, .labels = labels, .index = index, .n = batch };
-    return 0;
+    char names[128];
+    struct text text;
+    text_begin(&text, names, sizeof names);
+    for (int i = 0, n = 0; backends[i]; i++)
+        if (backends[i]->offers(precision))
+            text_add(&text, "%s%s", n++ ? ", " : "", backends[i]->name);
+    return fail(error, EXIT_USAGE, "[train] precision: %s does not compute in %s, here these do: %s", only ? only->name : "no fast backend", precision_name(precision), names);
 }
 
-static int trial_run(struct trial *trial, struct error *error)
+static int measure(struct choice *choice, const struct choice *candidates, int n, const struct graph *graph, int batch, struct error *error)
 {
-    int64_t began = door_now_ns();
-    if (plan_forward(trial->plan, &trial->step, NULL, error) || plan_backward(trial->plan, &trial->step, NULL, error))
-        return -1;
-    int64_t taken = door_now_ns() - began;
-    if (taken < trial->best_ns)
-        trial->best_ns = taken;
-    return 0;
-}
-
-/* Candidates take turns, so that a disturbance meets all of them; the shortest step counts. */
-static int measure(const struct backend **best, const struct graph *graph, int batch, struct error *error)
-{
-    enum { ROUNDS = 8, CANDIDATES = 8 };
-    struct trial trials[CANDIDATES];
-    int n = 0, failed = 0;
-    for (int i = 0; backends[i] && !failed; i++)
-        if (is_candidate(backends[i])) {
-            failed = trial_open(&trials[n], backends[i], graph, batch, error);
-            n += !failed;
-        }
-    for (int round = 0; round < ROUNDS && !failed; round++)
-        for (int i = 0; i < n && !failed; i++)
-            failed = trial_run(&trials[i], error);
+    int64_t shortest_ns[TRIALS_MOST];
     int fastest = 0;
-    for (int i = 0; i < n; i++) {
-        if (trials[i].best_ns < trials[fastest].best_ns)
+    if (trials_measure(shortest_ns, candidates, n, graph, batch, 2000000000, error))
+        return -1;
+    for (int i = 0; i < n; i++)
+        if (shortest_ns[i] < shortest_ns[fastest])
             fastest = i;
-        trial_close(&trials[i]);
-    }
-    *best = trials[fastest].backend;
-    return failed;
+    *choice = candidates[fastest];
+    return 0;
 }
 
 /* The file that remembers a choice: its name is a hash of all that the choice depends on. False when there is no home for it. */
-static bool memory_path(char *path, size_t bytes, const struct graph *graph, int batch, const char *cpu_model)
+static bool memory_path(char *path, size_t bytes, const struct choice *candidates, int n, const struct graph *graph, int batch, const char *cpu_model)
 {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    char about[512], folder[1024];
-    size_t used = (size_t)snprintf(about, sizeof about, "%s|" ONESTEP_VERSION "|%s|%zu|%d", cpu_model, graph->name, graph->params.total, batch);
-    for (int i = 0; backends[i] && used < sizeof about; i++)
-        used += (size_t)snprintf(about + used, sizeof about - used, "|%s", backends[i]->name);
+    char about[1024], folder[1024];
+    struct text text;
+    text_begin(&text, about, sizeof about);
+    text_add(&text, "%s|" ONESTEP_VERSION "|%s|%zu|%d", cpu_model, graph->name, graph->params.total, batch);
+    for (int i = 0; i < n; i++)
+        text_add(&text, "|%s %s", candidates[i].backend->name, precision_name(candidates[i].precision));
     if (cache && *cache) {
         snprintf(folder, sizeof folder, "%s", cache);
     } else if (home && *home) {
@@ -134,39 +98,57 @@ static bool memory_path(char *path, size_t bytes, const struct graph *graph, int
     return (size_t)snprintf(path, bytes, "%s/backend-%016llx", folder, (unsigned long long)hash_name(about)) < bytes;
 }
 
-static bool remembered(const struct backend **backend, const char *path)
+static void choice_line(char *line, size_t bytes, const struct choice *choice)
+{
+    snprintf(line, bytes, "%s %s\n", choice->backend->name, precision_name(choice->precision));
+}
+
+static bool remembered(struct choice *choice, const struct choice *candidates, int n, const char *path)
 {
     struct error ignored = { 0 };
-    char *text;
-    size_t n;
-    if (!door_exists(path) || file_read(path, 64, &text, &n, &ignored))
+    char *text, line[64];
+    size_t bytes;
+    bool found = false;
+    if (!door_exists(path) || file_read(path, sizeof line, &text, &bytes, &ignored))
         return false;
-    text[strcspn(text, "\n")] = 0;
-    bool found = find_backend(backend, text, &ignored) == 0 && is_candidate(*backend);
+    for (int i = 0; i < n && !found; i++) {
+        choice_line(line, sizeof line, &candidates[i]);
+        found = strcmp(line, text) == 0;
+        *choice = candidates[i];
+    }
     door_free(text);
     return found;
 }
 
-static void remember(const struct backend *backend, const char *path)
+static void remember(const struct choice *choice, const char *path)
 {
     struct error error = { 0 };
-    const struct file_part parts[] = { { backend->name, strlen(backend->name) }, { "\n", 1 } };
-    if (file_replace(path, parts, 2, &error))
+    char line[64];
+    choice_line(line, sizeof line, choice);
+    if (file_replace(path, &(struct file_part){ line, strlen(line) }, 1, &error))
         fprintf(stderr, "onestep: the choice of a backend is not remembered: %s\n", error.text);
 }
 
-int choose_backend(const struct backend **backend, const struct config *config, const struct graph *graph, const char *cpu_model, struct error *error)
+int choose_backend(struct choice *choice, const struct config *config, const struct graph *graph, const char *cpu_model, struct error *error)
 {
     char path[1200];
+    struct choice candidates[TRIALS_MOST];
+    const struct backend *only = NULL;
     int batch = (int)config->data.batch;
-    if (strcmp(config->cpu.backend, "auto") != 0)
-        return find_backend(backend, config->cpu.backend, error);
-    bool has_path = memory_path(path, sizeof path, graph, batch, cpu_model);
-    if (has_path && remembered(backend, path))
+    if (strcmp(config->cpu.backend, "auto") != 0 && find_backend(&only, config->cpu.backend, error))
+        return -1;
+    int n = offered(candidates, only, config->train.precision);
+    if (n == 0)
+        return refuse(only, (enum precision)config->train.precision, error);
+    *choice = candidates[0];
+    if (n == 1 || only == &backend_reference)
         return 0;
-    if (measure(backend, graph, batch, error))
+    bool has_path = memory_path(path, sizeof path, candidates, n, graph, batch, cpu_model);
+    if (has_path && remembered(choice, candidates, n, path))
+        return 0;
+    if (measure(choice, candidates, n, graph, batch, error))
         return -1;
     if (has_path)
-        remember(*backend, path);
+        remember(choice, path);
     return 0;
 }

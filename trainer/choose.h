@@ -1,16 +1,20 @@
-/* Choices made by measuring: which CPU backend trains this net fastest. */
+/* Choices made by measuring: which CPU backend trains this net fastest, and in which precision. */
 #ifndef TRAINER_CHOOSE_H
 #define TRAINER_CHOOSE_H
 
-#include "nets/backend.h"
 #include "trainer/config.h"
+#include "trainer/trial.h"
 
 /* All backends of this build, the best guess first, ended by NULL. The one place that lists them. */
 extern const struct backend *const backends[];
 
-/* [cpu] backend: by name, or `auto`: the one whose training step measures fastest. What was measured is remembered in
- * $XDG_CACHE_HOME/onestep (or ~/.cache/onestep) by machine, program, net and batch, so that later runs are the same; where that cannot be written, a
- * line on stderr says so. EXIT_USAGE for an unknown name. */
-int choose_backend(const struct backend **backend, const struct config *config, const struct graph *graph, const char *cpu_model, struct error *error);
+/* Every backend but the reference in every precision that it offers; returns how many, at most TRIALS_MOST. */
+int choose_candidates(struct choice *candidates);
+
+/* [cpu] backend and [train] precision: what is left to `auto` is what makes the shortest training step with the rest. What was measured is
+ * remembered in $XDG_CACHE_HOME/onestep (or ~/.cache/onestep) by machine, program, net, batch and what was asked, so that later runs are the same; where
+ * that cannot be written, a line on stderr says so. The reference is never measured: alone it computes in fp32. EXIT_USAGE for an unknown name, or a
+ * backend that does not offer the precision. */
+int choose_backend(struct choice *choice, const struct config *config, const struct graph *graph, const char *cpu_model, struct error *error);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "cpu/cpu.h"
 #include "data/dataset.h"
+#include "nets/layers.h"
 #include "nets/network.h"
 #include "trainer/algorithm.h"
 #include "trainer/choose.h"
@@ -30,6 +31,62 @@ static void print_machine(const struct topology *topology)
 #endif
            " (chosen when this was built)\n");
     printf("gpu        none: this build has no CUDA backend\n");
+}
+
+static bool has_bf16_instructions(void)
+{
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx512bf16");
+#else
+    return false;
+#endif
+}
+
+/* Two 3x3 convolutions, of 64 channels at 16x16, make nearly all of its work. */
+static int build_probe(struct graph *graph, struct error *error)
+{
+    const struct conv_args args = { .filters = 64, .size = 3, .pad = 1, .no_bias = true };
+    graph_init(graph, "probe", &(struct input_args){ .c = 3, .h = 16, .w = 16, .std = { 1, 1, 1 } });
+    int x = conv(graph, 0, "conv1", &args);
+    x = conv(graph, conv(graph, x, "conv2", &args), "conv3", &args);
+    loss(graph, linear(graph, global_avgpool(graph, x), "fc", 10), 0);
+    return graph_finish(graph, error);
+}
+
+/* The best of all backends in each precision, by their training steps. */
+static int print_speeds(const struct graph *graph, struct error *error)
+{
+    enum { BATCH = 8 };
+    struct choice candidates[TRIALS_MOST];
+    int64_t shortest_ns[TRIALS_MOST];
+    int n = choose_candidates(candidates), best[PRECISIONS];
+    double operations = 0;
+    if (trials_measure(shortest_ns, candidates, n, graph, BATCH, 250000000, error))
+        return -1;
+    for (int i = 0; i < graph->n_nodes; i++)
+        operations += 6 * BATCH * node_multiply_adds(graph, &graph->nodes[i]); /* a multiplication and an addition, forward and twice backward */
+    for (int p = 0; p < PRECISIONS; p++)
+        best[p] = -1;
+    for (int i = 0; i < n; i++) {
+        int p = (int)candidates[i].precision;
+        if (best[p] < 0 || shortest_ns[i] < shortest_ns[best[p]])
+            best[p] = i;
+    }
+    for (int p = 0; p < PRECISIONS; p++)
+        if (best[p] >= 0)
+            printf("%s%s %.0f GFLOP/s (%s)", p ? ", " : "precision  ", precision_name((enum precision)p), operations / (double)shortest_ns[best[p]], candidates[best[p]].backend->name);
+    if (best[PRECISION_BF16] >= 0)
+        printf(": %s is faster here", shortest_ns[best[PRECISION_BF16]] < shortest_ns[best[PRECISION_FP32]] ? "bf16" : "fp32");
+    printf("; the CPU has %sbf16 instructions\n", has_bf16_instructions() ? "" : "no ");
+    return 0;
+}
+
+static int measure_precisions(struct error *error)
+{
+    struct graph graph;
+    int result = build_probe(&graph, error) || print_speeds(&graph, error) ? -1 : 0;
+    graph_release(&graph);
+    return result;
 }
 
 static void print_libraries(void)
@@ -68,6 +125,8 @@ int command_info(int n, char **words, struct error *error)
         return -1;
     printf("onestep    %s\n", ONESTEP_VERSION);
     print_machine(&topology);
+    if (measure_precisions(error))
+        return -1;
     print_libraries();
     print_lists();
     return 0;

@@ -142,9 +142,12 @@ static int open_run(struct session *session, struct error *error)
 {
     struct config *config = &session->config;
     int processors[WORKERS_MAX];
-    if (choose_backend(&session->backend, config, &session->graph, session->topology.model, error))
+    struct choice choice;
+    if (choose_backend(&choice, config, &session->graph, session->topology.model, error))
         return -1;
-    snprintf(config->cpu.backend, CONFIG_TEXT, "%s", session->backend->name);
+    session->backend = choice.backend;
+    snprintf(config->cpu.backend, CONFIG_TEXT, "%s", choice.backend->name);
+    config->train.precision = (int)choice.precision;
     for (int k = 0; k < config->workers.count; k++)
         processors[k] = config->workers.pin && config->workers.count <= session->topology.cores ? session->topology.processors[k] : -1;
     const struct run_request request = {
@@ -179,7 +182,7 @@ static void print_start(const struct session *session)
     summary_emulated(config, emulated, sizeof emulated);
     graph_describe(&session->graph, stdout);
     printf("\nalgorithm  %s%s\n", algorithm, local);
-    printf("workers    %lld of batch %lld, on %s\n", (long long)config->workers.count, (long long)config->data.batch, session->backend->name);
+    printf("workers    %lld of batch %lld, on %s in %s\n", (long long)config->workers.count, (long long)config->data.batch, session->backend->name, precision_name((enum precision)config->train.precision));
     printf("data       %s, %s training images, %s test images\n", config->data.dataset, grouped(session->train.n, train), grouped(session->test.n, test));
     printf("length     %s iterations, %s an epoch; %d buckets\n", grouped(session->run->iterations, length), grouped(session->run->iterations_per_epoch, epoch), session->run->buckets.n);
     if (*emulated)

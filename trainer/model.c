@@ -31,14 +31,16 @@ int model_load(struct model *model, enum weights_choice choice, struct error *er
     const struct weights_about *about = &model->about;
     const struct config *config = &about->config;
     struct topology topology;
-    model->precision = config->train.precision == AUTOMATIC ? PRECISION_FP32 : (enum precision)config->train.precision;
+    struct choice computing;
     if (choice == WEIGHTS_AVERAGED && !about->average)
         return fail(error, EXIT_INPUT, "%s: want averaged weights, found none", model->path);
     model->average = about->average && choice != WEIGHTS_RAW;
     if (config_network(&model->graph, config, model->path, about->input, about->classes, error) || topology_read(&topology, error) ||
-        choose_backend(&model->backend, config, &model->graph, topology.model, error) ||
+        choose_backend(&computing, config, &model->graph, topology.model, error) ||
         allocate_floats(&model->weights, model->graph.params.total, "the weights", error) || allocate_floats(&model->stats, model->graph.stats.total, "the statistics", error))
         return -1;
+    model->backend = computing.backend;
+    model->precision = computing.precision;
     graph_init_stats(&model->graph, model->stats);
     return (model->average ? weights_load_average : weights_load)(model->path, &model->graph, model->weights, model->stats, error);
 }
