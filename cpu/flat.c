@@ -129,7 +129,6 @@ static void scale_block(float *g, float factor, size_t n)
 
 void cpu_sgd(struct device *device, const struct sgd_pass *pass)
 {
-    (void)device;
     _Alignas(64) float g[BLOCK];
     for (size_t at = 0; at < pass->n; at += BLOCK) {
         size_t n = block_length(at, pass->n);

@@ -97,7 +97,6 @@ void worker_note_version(struct worker *worker, int bucket, int64_t version) { w
 static bool publish_stats(struct worker *worker, int64_t t)
 {
     const struct run *run = worker->run;
-    size_t n = run->graph->stats.total;
     bool wanted = !run->algorithm->synchronous || t + 1 == worker->next_evaluation;
     if (!run->n_stats || !wanted || worker->pushes_left)
         return false;
