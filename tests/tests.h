@@ -40,6 +40,7 @@
     X(nets) \
     X(plan) \
     X(config) \
+    X(precision) \
     X(weights)
 
 #define X(name) int test_##name(void);

@@ -1,0 +1,256 @@
+/* bf16: how it rounds, what a plan in it leaves beside the same plan in fp32, and whole runs. */
+#include "base/door.h"
+#include "cpu/bf16.h"
+#include "cpu/cpu.h"
+#include "nets/layers.h"
+#include "nets/network.h"
+#include "tests/segment.h"
+#include "tests/session.h"
+#include "tests/tests.h"
+#include "trainer/choose.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LIST(...) (const char *const[]){ __VA_ARGS__, NULL }
+
+static const struct backend *const offering[] = {
+    &backend_reference,
+#ifdef HAVE_ONEDNN
+    &backend_onednn, &backend_onednn_nhwc,
+#endif
+};
+enum { N_OFFERING = sizeof offering / sizeof *offering };
+
+/* ---- rounding ---- */
+
+static void every_bf16_is_itself(void **state)
+{
+    (void)state;
+    for (uint32_t bits = 0; bits < 0x10000; bits++) {
+        float wide = bf16_widen((uint16_t)bits);
+        if (isnan(wide))
+            assert_true(isnan(bf16_widen(bf16_narrow(wide))));
+        else
+            assert_int_equal(bf16_narrow(wide), bits);
+    }
+}
+
+/* Between two neighbours: the nearer one, and in the middle the one whose last bit is 0. */
+static void rounds_to_nearest_even(void **state)
+{
+    (void)state;
+    for (uint32_t low = 0; low < 0x7f80; low += 7) { /* the last of them lie below infinity */
+        double below = (double)bf16_widen((uint16_t)low), gap = low == 0x7f7f ? 0x1p120 : (double)bf16_widen((uint16_t)(low + 1)) - below;
+        uint16_t even = (uint16_t)(low % 2 ? low + 1 : low);
+        assert_int_equal(bf16_narrow((float)(below + gap * 0.499)), low);
+        assert_int_equal(bf16_narrow((float)(below + gap * 0.501)), low + 1);
+        assert_int_equal(bf16_narrow((float)(below + gap / 2)), even);
+        assert_int_equal(bf16_narrow(-(float)(below + gap / 2)), even | 0x8000);
+    }
+    assert_int_equal(bf16_narrow(0x1.fffffep127f), 0x7f80);
+    assert_int_equal(bf16_narrow(INFINITY), 0x7f80);
+}
+
+/* Those whose payload lies in the lower half alone, too. */
+static void a_nan_stays_one(void **state)
+{
+    (void)state;
+    for (uint32_t payload = 1; payload < 1u << 23; payload += 97) {
+        uint32_t bits = 0x7f800000 | payload;
+        float nan;
+        memcpy(&nan, &bits, sizeof nan);
+        assert_true(isnan(bf16_widen(bf16_narrow(nan))));
+    }
+}
+
+/* ---- one step ---- */
+
+struct outcome { float *gradient, *logits; size_t n, n_logits, bytes; };
+
+/* A training step of LeNet on digits of noise. */
+static void lenet_step(struct outcome *outcome, const struct backend *backend, enum precision precision, int batch)
+{
+    struct error error = { 0 };
+    struct graph graph;
+    struct device *device;
+    struct plan *plan;
+    struct draws draws = { 77, 0 };
+    uint8_t *pixels = malloc((size_t)batch * 784);
+    int32_t labels[64];
+    int64_t index[64];
+    assert_int_equal(network_build(&graph, "lenet", &(struct network_request){ .input = { .c = 1, .h = 28, .w = 28, .std = { 0.3f } }, .classes = 10 }, &error), 0);
+    assert_int_equal(backend->device_open(&device, -1, &error), 0);
+    assert_int_equal(plan_make(&plan, &(struct plan_request){ backend, device, &graph, batch, true, precision }, &error), 0);
+    float *weights = floats_new(graph.params.total);
+    *outcome = (struct outcome){ floats_new(graph.params.total), floats_new((size_t)batch * 10), graph.params.total, (size_t)batch * 10, plan_bytes(plan) };
+    graph_init_weights(&graph, 3, weights);
+    for (int i = 0; i < batch * 784; i++)
+        pixels[i] = (uint8_t)draw_below(&draws, 256);
+    for (int i = 0; i < batch; i++)
+        labels[i] = draw_below(&draws, 10);
+    struct step step = { .weights = weights, .gradient = outcome->gradient, .repack = true, .pixels = pixels, .labels = labels, .index = index, .n = batch };
+    assert_int_equal(plan_forward(plan, &step, NULL, &error), 0);
+    assert_int_equal(plan_backward(plan, &step, NULL, &error), 0);
+    plan_logits(plan, outcome->logits);
+    plan_free(plan);
+    backend->device_close(device);
+    graph_release(&graph);
+    door_free(weights);
+    free(pixels);
+}
+
+static void outcome_free(struct outcome *outcome)
+{
+    door_free(outcome->gradient);
+    door_free(outcome->logits);
+}
+
+/* Root mean square of the difference, relative to that of what is expected. */
+static double off(const float *expected, const float *got, size_t n)
+{
+    double error = 0, whole = 0;
+    for (size_t i = 0; i < n; i++) {
+        error += pow((double)expected[i] - (double)got[i], 2);
+        whole += pow((double)expected[i], 2);
+    }
+    return sqrt(error / whole);
+}
+
+static bool all_are_bf16(const float *values, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (bf16_widen(bf16_narrow(values[i])) != values[i])
+            return false;
+    return true;
+}
+
+/* A rounding is off by up to 2^-9. A handful of them lies between the pixels and the logits; the gradient also feels each maximum and each
+ * corner that falls to the other side. */
+static void a_step_is_near_that_in_fp32(void **state)
+{
+    (void)state;
+    struct outcome exact;
+    lenet_step(&exact, &backend_reference, PRECISION_FP32, 4);
+    for (int i = 0; i < N_OFFERING; i++) {
+        struct outcome rounded;
+        lenet_step(&rounded, offering[i], PRECISION_BF16, 4);
+        double logits = off(exact.logits, rounded.logits, exact.n_logits), gradient = off(exact.gradient, rounded.gradient, exact.n);
+        if (!(logits > 0x1p-14 && logits < 0x1p-6 && gradient > 0x1p-14 && gradient < 0x1p-4))
+            fail_msg("%s: logits off by %g, gradient by %g", offering[i]->name, logits, gradient);
+        assert_true(all_are_bf16(rounded.logits, rounded.n_logits));
+        assert_false(all_are_bf16(rounded.gradient, rounded.n));
+        outcome_free(&rounded);
+    }
+    outcome_free(&exact);
+}
+
+#ifdef HAVE_ONEDNN
+static void activations_take_half_the_memory(void **state)
+{
+    (void)state;
+    for (int i = 1; i < N_OFFERING; i++) {
+        struct outcome wide, narrow;
+        lenet_step(&wide, offering[i], PRECISION_FP32, 64);
+        lenet_step(&narrow, offering[i], PRECISION_BF16, 64);
+        if (!((double)narrow.bytes < 0.7 * (double)wide.bytes))
+            fail_msg("%s: %zu bytes in bf16, %zu in fp32", offering[i]->name, narrow.bytes, wide.bytes);
+        outcome_free(&wide);
+        outcome_free(&narrow);
+    }
+}
+#endif
+
+/* ---- runs ---- */
+
+static float *trained_on(const struct backend *backend, const char *const *settings, size_t *n, double *loss)
+{
+    struct session session;
+    session_open(&session, settings);
+    session.backend = backend;
+    session_train(&session);
+    *n = session_floats(&session);
+    if (loss)
+        *loss = session.test_loss[session.config.train.iterations];
+    float *copy = malloc(*n * sizeof *copy);
+    assert_non_null(copy);
+    memcpy(copy, session_weights(&session), *n * sizeof *copy);
+    session_close(&session);
+    return copy;
+}
+
+static bool same(const struct backend *backend, const char *const *first, const char *const *second)
+{
+    size_t n, also;
+    float *a = trained_on(backend, first, &n, NULL), *b = trained_on(backend, second, &also, NULL);
+    bool equal = n == also && memcmp(a, b, n * sizeof *a) == 0;
+    free(a);
+    free(b);
+    return equal;
+}
+
+#define BF16 "train.precision=bf16", "train.iterations=30"
+
+static void runs_repeat_and_the_warmup_is_ssgd(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N_OFFERING; i++) {
+        assert_true(same(offering[i], LIST(BF16, "workers.count=3"), LIST(BF16, "workers.count=3", "data.loader_threads=1", "train.bucket_kib=4")));
+        assert_true(same(offering[i], LIST(BF16, "workers.count=1"), LIST(BF16, "workers.count=1", "train.algorithm=odsgd", "odsgd.warmup=30")));
+        assert_false(same(offering[i], LIST(BF16, "workers.count=1"), LIST(BF16, "workers.count=1", "train.precision=fp32")));
+    }
+}
+
+/* The weights themselves are no bf16, or small updates would be lost. */
+static void a_run_learns_as_well(void **state)
+{
+    (void)state;
+    const char *const common[] = { "train.iterations=60", "data.limit=2000", "data.test_limit=500", "data.batch=16", "optimizer.momentum=0.9", NULL };
+    for (int i = 0; i < N_OFFERING; i++) {
+        struct settings wide = settings_join(common, LIST("train.precision=fp32")), narrow = settings_join(common, LIST("train.precision=bf16"));
+        double expected, loss;
+        size_t n;
+        free(trained_on(offering[i], wide.rows, &n, &expected));
+        float *weights = trained_on(offering[i], narrow.rows, &n, &loss);
+        if (!(expected < 2 && fabs(loss / expected - 1) < 0.02))
+            fail_msg("%s: test loss %g in bf16, %g in fp32", offering[i]->name, loss, expected);
+        assert_false(all_are_bf16(weights, n));
+        free(weights);
+    }
+}
+
+/* ---- choosing ---- */
+
+static void what_is_not_offered_is_refused(void **state)
+{
+    (void)state;
+    struct error error = { 0 };
+    struct session session;
+    struct choice choice;
+    session_open(&session, LIST("train.precision=bf16", "cpu.backend=lanes"));
+    assert_int_equal(choose_backend(&choice, &session.config, &session.graph, "cpu", &error), -1);
+    assert_int_equal(error.code, EXIT_USAGE);
+    assert_non_null(strstr(error.text, "[train] precision: lanes does not compute in bf16, here these do: "));
+    assert_non_null(strstr(error.text, "reference"));
+    session_close(&session);
+    error = (struct error){ 0 };
+    session_open(&session, LIST("train.precision=auto", "cpu.backend=reference"));
+    assert_int_equal(choose_backend(&choice, &session.config, &session.graph, "cpu", &error), 0);
+    assert_ptr_equal(choice.backend, &backend_reference);
+    assert_int_equal(choice.precision, PRECISION_FP32);
+    session_close(&session);
+}
+
+int test_precision(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_bf16_is_itself), cmocka_unit_test(rounds_to_nearest_even), cmocka_unit_test(a_nan_stays_one),
+        cmocka_unit_test(a_step_is_near_that_in_fp32),
+#ifdef HAVE_ONEDNN
+        cmocka_unit_test(activations_take_half_the_memory),
+#endif
+        cmocka_unit_test(runs_repeat_and_the_warmup_is_ssgd), cmocka_unit_test(a_run_learns_as_well), cmocka_unit_test(what_is_not_offered_is_refused),
+    };
+    return cmocka_run_group_tests_name("precision", tests, NULL, NULL);
+}
