@@ -41,7 +41,9 @@
     X(plan) \
     X(config) \
     X(precision) \
-    X(weights)
+    X(config) \
+    X(weights) \
+    X(imported)
 
 #define X(name) int test_##name(void);
 TEST_SUBJECTS(X)

@@ -21,8 +21,8 @@ struct weights_metadata {
 int weights_save(const char *path, const struct graph *graph, const float *weights, const float *stats, const struct weights_metadata *metadata, struct error *error);
 
 /* Reads them: every parameter must be there in its shape, fp32 and finite; statistics are taken where they are there (`stats` keeps what it
- * holds otherwise); other tensors are an error, but for our own (WEIGHTS_OWN) and the counters that PyTorch saves with normalizations. EXIT_INPUT,
- * EXIT_MEMORY. */
+ * holds otherwise); what ports to CIFAR call linear and shortcut is taken for fc and downsample; other tensors are an error, but for our own
+ * (WEIGHTS_OWN) and the counters that PyTorch saves with normalizations. EXIT_INPUT, EXIT_MEMORY. */
 int weights_load(const char *path, const struct graph *graph, float *weights, float *stats, struct error *error);
 
 /* The same with the average in place of the weights; every parameter's must be there. A statistic that was not averaged is the plain one. */

@@ -73,13 +73,34 @@ static bool is_counter(const struct graph *graph, const char *name)
     return n < (int)sizeof mean && row_named(&graph->stats, mean, (size_t)n);
 }
 
+static bool is_known(const struct graph *graph, const char *name)
+{
+    size_t n = strlen(name);
+    return row_named(&graph->params, name, n) || row_named(&graph->stats, name, n) || is_counter(graph, name);
+}
+
+/* What ports to CIFAR call otherwise than torchvision gets the network's name, where it has one of that name only. */
+static void rename_as_torchvision(const struct graph *graph, cJSON *tensor)
+{
+    static const struct { const char *port, *own; } words[] = { { "linear.", "fc." }, { "shortcut.", "downsample." } };
+    char name[NAME_ROOM];
+    for (size_t i = 0; i < sizeof words / sizeof *words && !is_known(graph, tensor->string); i++) {
+        const char *at = strstr(tensor->string, words[i].port);
+        int n = at ? snprintf(name, sizeof name, "%.*s%s%s", (int)(at - tensor->string), tensor->string, words[i].own, at + strlen(words[i].port)) : -1;
+        char *copy = n > 0 && n < NAME_ROOM && is_known(graph, name) ? cJSON_malloc((size_t)n + 1) : NULL;
+        if (!copy)
+            continue;
+        cJSON_free(tensor->string);
+        tensor->string = memcpy(copy, name, (size_t)n + 1);
+    }
+}
+
 static int check_name(const struct reading *reading, const cJSON *tensor)
 {
     const char *name = tensor->string;
-    size_t n = strlen(name);
     if (strncmp(name, WEIGHTS_OWN, strlen(WEIGHTS_OWN)) == 0)
         return 0;
-    if (!row_named(&reading->graph->params, name, n) && !row_named(&reading->graph->stats, name, n) && !is_counter(reading->graph, name))
+    if (!is_known(reading->graph, name))
         return fail(reading->error, EXIT_INPUT, "%s: tensor %.80s: want the tensors of %s only", reading->name, name, reading->graph->name);
     return 0;
 }
@@ -126,6 +147,8 @@ static int check_all(const struct reading *reading)
         return -1;
     struct range *ranges = block;
     int n = 0, result = 0;
+    for (cJSON *tensor = reading->header->child; tensor; tensor = tensor->next)
+        rename_as_torchvision(reading->graph, tensor);
     for (const cJSON *tensor = reading->header->child; tensor && result == 0; tensor = tensor->next)
         if (strcmp(tensor->string, "__metadata__") != 0)
             result = check_name(reading, tensor) || range_of(reading, tensor, &ranges[n++]) ? -1 : 0;
