@@ -23,6 +23,7 @@
     X(base) \
     X(ring) \
     X(data) \
+    X(image) \
     X(cifar10) \
     X(augment) \
     X(loader) \
@@ -43,6 +44,7 @@
     X(precision) \
     X(config) \
     X(weights) \
+    X(eval) \
     X(imported)
 
 #define X(name) int test_##name(void);
