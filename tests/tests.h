@@ -40,7 +40,6 @@
     X(flat) \
     X(nets) \
     X(plan) \
-    X(config) \
     X(precision) \
     X(config) \
     X(weights) \
