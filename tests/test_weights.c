@@ -310,7 +310,7 @@ static void what_is_saved_loads(void **state)
         saved.stats[i] = -(float)(i + 1) / 7;
     const struct weights_metadata metadata = { .config = config, .iteration = 1234567890123, .sample_offset = 5, .classes = classes };
     for (int round = 0; round < 2; round++) /* new, then over an older one */
-        assert_int_equal(weights_save(path, &net->graph, saved.weights, saved.stats, &metadata, &error), 0);
+        assert_int_equal(weights_save(path, &net->graph, saved.weights, saved.stats, NULL, &metadata, &error), 0);
     if (weights_load(path, &net->graph, net->weights, net->stats, &error))
         fail_msg("%s", error.text);
     assert_memory_equal(net->weights, saved.weights, sizeof saved.weights);
@@ -324,13 +324,42 @@ static void what_is_saved_loads(void **state)
     assert_non_null(strstr(text + 8, "\"fc1.weight\":{\"dtype\":\"F32\",\"shape\":[3,2],\"data_offsets\":[0,24]}"));
     door_free(text);
     door_fail_at(DOOR_WRITE, 3, 28, false);
-    assert_int_equal(weights_save(path, &net->graph, net->weights, net->stats, &metadata, &error), -1);
+    assert_int_equal(weights_save(path, &net->graph, net->weights, net->stats, NULL, &metadata, &error), -1);
     assert_int_equal(error.code, EXIT_OUTPUT);
     error = (struct error){ 0 };
     assert_int_equal(weights_load(path, &net->graph, net->weights, net->stats, &error), 0); /* the older one stays */
     assert_int_equal(unlink(path), 0);
     assert_int_equal(weights_load(path, &net->graph, net->weights, net->stats, &error), -1);
     assert_int_equal(error.code, EXIT_INPUT);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+/* Behind the plain tensors, which any program reads, the averages. */
+static void averages_are_saved_too(void **state)
+{
+    struct net *net = *state;
+    char folder[] = "/tmp/onestep-weights-XXXXXX", path[64];
+    float weights[PARAMS], stats[2 * STATS], average[PARAMS];
+    struct error error = { 0 };
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/w.safetensors", folder);
+    for (int i = 0; i < PARAMS; i++) {
+        weights[i] = (float)i;
+        average[i] = (float)i / 3;
+    }
+    for (int i = 0; i < 2 * STATS; i++)
+        stats[i] = (float)i / 7;
+    const struct weights_metadata metadata = { .config = "" };
+    assert_int_equal(weights_save(path, &net->graph, weights, stats, average, &metadata, &error), 0);
+    if (weights_load(path, &net->graph, net->weights, net->stats, &error))
+        fail_msg("%s", error.text);
+    assert_memory_equal(net->weights, weights, sizeof weights);
+    assert_memory_equal(net->stats, stats, STATS * sizeof *stats);
+    if (weights_load_average(path, &net->graph, net->weights, net->stats, &error))
+        fail_msg("%s", error.text);
+    assert_memory_equal(net->weights, average, sizeof average);
+    assert_memory_equal(net->stats, stats + STATS, STATS * sizeof *stats);
+    assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(folder), 0);
 }
 
@@ -365,6 +394,7 @@ int test_weights(void)
         WITH_NET(cut_anywhere_it_is_refused),
         WITH_NET(changed_anywhere_it_is_read_or_refused),
         WITH_NET(what_is_saved_loads),
+        WITH_NET(averages_are_saved_too),
         WITH_NET(a_file_too_large_is_not_read),
     };
     return cmocka_run_group_tests_name("weights", tests, NULL, NULL);

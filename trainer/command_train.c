@@ -185,6 +185,10 @@ static void print_start(const struct session *session)
     printf("workers    %lld of batch %lld, on %s in %s\n", (long long)config->workers.count, (long long)config->data.batch, session->backend->name, precision_name((enum precision)config->train.precision));
     printf("data       %s, %s training images, %s test images\n", config->data.dataset, grouped(session->train.n, train), grouped(session->test.n, test));
     printf("length     %s iterations, %s an epoch; %d buckets\n", grouped(session->run->iterations, length), grouped(session->run->iterations_per_epoch, epoch), session->run->buckets.n);
+    if (session->graph.stats.n)
+        printf("bn_stats   %s\n", config->train.bn_stats == BN_STATS_WORKER0 ? "worker0: evaluation uses worker 0's running statistics" : "mean: evaluation uses the merge of the workers' running statistics");
+    if (config->train.ema_decay > 0)
+        printf("evaluated  the weights' moving average, decay %g\n", config->train.ema_decay);
     if (*emulated)
         printf("emulated   %s\n", emulated);
     printf("into       %s\n\n", session->folder.path);
@@ -255,10 +259,10 @@ static int write_results(struct session *session, struct error *error)
         .config = text, .iteration = run->server->tally.iterations, .sample_offset = run->server->tally.iterations * run->k * session->config.data.batch, .classes = session->test.class_names,
     };
     if (folder_file(&session->folder, "weights.safetensors", path, sizeof path, error) ||
-        door_allocate(&stats, session->graph.stats.total * sizeof(float), "the final statistics", error))
+        door_allocate(&stats, run->n_stats * sizeof(float), "the final statistics", error))
         return -1;
     run_final_stats(run, stats);
-    int result = weights_save(path, &session->graph, run_final_weights(run), stats, &metadata, error);
+    int result = weights_save(path, &session->graph, run_final_weights(run), stats, run_final_average(run), &metadata, error);
     door_free(stats);
     if (result == 0 && session->config.output.trace)
         result = folder_file(&session->folder, "trace.json", path, sizeof path, error) || trace_file_write(path, run, error) ? -1 : 0;

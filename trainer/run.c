@@ -259,16 +259,14 @@ void run_merge_stats(const struct run *run, float *const *rows, size_t from, flo
     merge_stats(run->graph, sets, run->k, run->config.train.bn_stats == BN_STATS_WORKER0, merged);
 }
 
-static void final_stats(const struct run *run, size_t from, float *stats)
+void run_final_stats(const struct run *run, float *stats)
 {
     float *rows[WORKERS_MAX];
     for (int k = 0; k < run->k; k++)
         rows[k] = run->workers[k].stats;
-    run_merge_stats(run, rows, from, stats);
+    for (size_t from = 0; from < run->n_stats; from += run->graph->stats.total)
+        run_merge_stats(run, rows, from, stats + from);
 }
-
-void run_final_stats(const struct run *run, float *stats) { final_stats(run, 0, stats); }
-void run_final_average_stats(const struct run *run, float *stats) { final_stats(run, run->n_stats - run->graph->stats.total, stats); }
 
 void run_start_stats(const struct run *run, struct device *device, float *stats)
 {

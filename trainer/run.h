@@ -77,13 +77,11 @@ static inline int run_main_end(const struct run *run) { return run->k + 1; }
 struct run_memory { size_t vectors, plans, loaders; };
 struct run_memory run_memory(const struct run *run);
 
-/* After the join: the weights that the run ends on (params.total), and the merge of the workers' running statistics. */
+/* After the join: the weights that the run ends on (params.total), their average (NULL when none is kept), and the merge of the workers' running statistics
+ * (n_stats). */
 const float *run_final_weights(const struct run *run);
-void run_final_stats(const struct run *run, float *stats);
-
-/* The same of the averages; NULL when none are kept. */
 const float *run_final_average(const struct run *run);
-void run_final_average_stats(const struct run *run, float *stats);
+void run_final_stats(const struct run *run, float *stats);
 
 /* A worker's running statistics (n_stats) as the run begins. */
 void run_start_stats(const struct run *run, struct device *device, float *stats);

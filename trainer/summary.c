@@ -26,6 +26,8 @@ void summary_emulated(const struct config *config, char *text, size_t bytes)
 static void print_epochs(FILE *to, const struct run *run, const struct metrics *metrics)
 {
     char rate[32];
+    if (run->config.train.ema_decay > 0)
+        fprintf(to, "test loss and accuracy are of the weights' moving average (decay %g)\n", run->config.train.ema_decay);
     fprintf(to, "%7s %10s %10s %9s %9s %9s %9s %9s\n", "epoch", "iteration", "train loss", "accuracy", "test loss", "accuracy", "images/s", "seconds");
     for (int i = 0; i < metrics->n; i++) {
         const struct epoch *row = &metrics->epochs[i];

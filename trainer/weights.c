@@ -9,9 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool add_tensor(cJSON *header, const struct param *param, size_t base)
+static bool add_tensor(cJSON *header, const struct param *param, const char *prefix, size_t base)
 {
-    cJSON *row = cJSON_AddObjectToObject(header, param->name);
+    char name[512];
+    int length = snprintf(name, sizeof name, "%s%s", prefix, param->name);
+    ASSERT(length > 0 && length < (int)sizeof name);
+    cJSON *row = cJSON_AddObjectToObject(header, name);
     cJSON *shape, *offsets;
     if (!row || !cJSON_AddStringToObject(row, "dtype", "F32") || !(shape = cJSON_AddArrayToObject(row, "shape")) || !(offsets = cJSON_AddArrayToObject(row, "data_offsets")))
         return false;
@@ -21,6 +24,23 @@ static bool add_tensor(cJSON *header, const struct param *param, size_t base)
     whole &= cJSON_AddItemToArray(offsets, cJSON_CreateNumber((double)(base + param->offset * sizeof(float))));
     whole &= cJSON_AddItemToArray(offsets, cJSON_CreateNumber((double)(base + (param->offset + param->count) * sizeof(float))));
     return whole;
+}
+
+static bool add_tensors(cJSON *header, const struct param_map *map, const char *prefix, size_t base)
+{
+    for (int i = 0; i < map->n; i++)
+        if (!add_tensor(header, &map->rows[i], prefix, base))
+            return false;
+    return true;
+}
+
+/* In the order of weights_save's parts. */
+static bool add_all_tensors(cJSON *header, const struct graph *graph, bool averaged)
+{
+    size_t params = graph->params.total * sizeof(float), stats = graph->stats.total * sizeof(float);
+    if (!add_tensors(header, &graph->params, "", 0) || !add_tensors(header, &graph->stats, "", params))
+        return false;
+    return !averaged || (add_tensors(header, &graph->stats, WEIGHTS_AVERAGE, params + stats) && add_tensors(header, &graph->params, WEIGHTS_AVERAGE, params + 2 * stats));
 }
 
 /* A value in the metadata must be text: lists stand there as JSON. The list is deleted. */
@@ -47,7 +67,7 @@ static bool add_classes(cJSON *about, const char *const *names, int n)
 }
 
 /* The header as text, padded with blanks to a multiple of 8 so that the tensors are aligned; NULL when memory is out. Freed with free. */
-static char *make_header(const struct graph *graph, const struct weights_metadata *metadata)
+static char *make_header(const struct graph *graph, bool averaged, const struct weights_metadata *metadata)
 {
     cJSON *header = cJSON_CreateObject();
     cJSON *about = header ? cJSON_AddObjectToObject(header, "__metadata__") : NULL;
@@ -58,11 +78,8 @@ static char *make_header(const struct graph *graph, const struct weights_metadat
     bool whole = about && cJSON_AddStringToObject(about, "format", "pt") && cJSON_AddStringToObject(about, "program", "onestep " ONESTEP_VERSION) &&
                  cJSON_AddStringToObject(about, "net", graph->name) && cJSON_AddStringToObject(about, "iteration", iteration) &&
                  cJSON_AddStringToObject(about, "sample_offset", offset) && cJSON_AddStringToObject(about, "config", metadata->config) &&
-                 add_list(about, "input", cJSON_CreateIntArray((const int[]){ input.c, input.h, input.w }, 3)) && add_classes(about, metadata->classes, graph->classes);
-    for (int i = 0; whole && i < graph->params.n; i++)
-        whole = add_tensor(header, &graph->params.rows[i], 0);
-    for (int i = 0; whole && i < graph->stats.n; i++)
-        whole = add_tensor(header, &graph->stats.rows[i], graph->params.total * sizeof(float));
+                 add_list(about, "input", cJSON_CreateIntArray((const int[]){ input.c, input.h, input.w }, 3)) && add_classes(about, metadata->classes, graph->classes) &&
+                 add_all_tensors(header, graph, averaged);
     char *plain = whole ? cJSON_PrintUnformatted(header) : NULL;
     if (plain) {
         size_t n = strlen(plain), padded = round_up(n, 8);
@@ -78,14 +95,16 @@ static char *make_header(const struct graph *graph, const struct weights_metadat
     return text;
 }
 
-int weights_save(const char *path, const struct graph *graph, const float *weights, const float *stats, const struct weights_metadata *metadata, struct error *error)
+int weights_save(const char *path, const struct graph *graph, const float *weights, const float *stats, const float *average, const struct weights_metadata *metadata,
+                 struct error *error)
 {
-    char *header = make_header(graph, metadata);
+    char *header = make_header(graph, average != NULL, metadata);
     if (!header)
         return fail(error, EXIT_MEMORY, "%s: out of memory for the header", path);
     uint64_t n = strlen(header);
-    const struct file_part parts[] = { { &n, sizeof n }, { header, n }, { weights, graph->params.total * sizeof(float) }, { stats, graph->stats.total * sizeof(float) } };
-    int result = file_replace(path, parts, 4, error);
+    size_t params_bytes = graph->params.total * sizeof(float), stats_bytes = graph->stats.total * sizeof(float) * (average ? 2 : 1);
+    const struct file_part parts[] = { { &n, sizeof n }, { header, n }, { weights, params_bytes }, { stats, stats_bytes }, { average, params_bytes } };
+    int result = file_replace(path, parts, average ? 5 : 4, error);
     free(header);
     return result;
 }

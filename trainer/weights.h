@@ -17,8 +17,10 @@ struct weights_metadata {
 #define WEIGHTS_OWN "onestep."
 #define WEIGHTS_AVERAGE "onestep.ema/"
 
-/* Writes all parameters and running statistics to a file that replaces `path` whole. EXIT_OUTPUT. */
-int weights_save(const char *path, const struct graph *graph, const float *weights, const float *stats, const struct weights_metadata *metadata, struct error *error);
+/* Writes all parameters and running statistics to a file that replaces `path` whole. average: that of the weights, or NULL; the statistics' averages lie behind the plain
+ * ones then. EXIT_OUTPUT. */
+int weights_save(const char *path, const struct graph *graph, const float *weights, const float *stats, const float *average, const struct weights_metadata *metadata,
+                 struct error *error);
 
 /* Reads them: every parameter must be there in its shape, fp32 and finite; statistics are taken where they are there (`stats` keeps what it
  * holds otherwise); what ports to CIFAR call linear and shortcut is taken for fc and downsample; other tensors are an error, but for our own
