@@ -153,6 +153,41 @@ static void an_average_changes_no_weight(void **state)
     }
 }
 
+/* The running statistics that a run of so many iterations ends on and, behind them, their averages; free(). Evaluation used the latter. */
+static float *normalized(const char *workers, const char *iterations, size_t *n)
+{
+    struct session session;
+    session_open(&session, LIST("data.dataset=synthetic-cifar10", "data.limit=40", "data.test_limit=4", "net.name=resnet20", "data.batch=2", "schedule.kind=constant", "train.ema_decay=0.15",
+                                workers, iterations));
+    session_train(&session);
+    *n = session.graph.stats.total;
+    float *stats = malloc(2 * *n * sizeof *stats);
+    assert_non_null(stats);
+    assert_int_equal(session.run->n_stats, 2 * *n);
+    run_final_stats(session.run, stats);
+    assert_memory_equal(session.run->evaluation.stats, stats + *n, *n * sizeof *stats);
+    session_close(&session);
+    return stats;
+}
+
+/* Decays are 0.1 at first and 0.15 from then on; means begin at 0 and variances at 1. */
+static void normalization_is_averaged_too(void **state)
+{
+    (void)state;
+    size_t n;
+    float *one = normalized("workers.count=1", "train.iterations=1", &n), *two = normalized("workers.count=1", "train.iterations=2", &n);
+    const float first = (float)(1 - 0.1), later = (float)(1 - 0.15);
+    for (size_t i = 0; i < n; i++) {
+        float from_mean = 0 + first * (one[i] - 0), from_variance = 1 + first * (one[i] - 1);
+        assert_true(one[n + i] == from_mean || one[n + i] == from_variance);
+        assert_true(two[n + i] == one[n + i] + later * (two[i] - one[n + i]));
+    }
+    assert_memory_not_equal(one, two, n * sizeof *one);
+    free(one);
+    free(two);
+    free(normalized("workers.count=2", "train.iterations=2", &n));
+}
+
 static void in_turn_repeats(void **state)
 {
     (void)state;
@@ -248,7 +283,7 @@ int test_identities(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_worker_is_plain_sgd), cmocka_unit_test(a_warmup_as_long_as_the_run_is_ssgd), cmocka_unit_test(no_compensation_is_the_plain_local_update),
         cmocka_unit_test(predict_foresees_the_update), cmocka_unit_test(buckets_change_nothing), cmocka_unit_test(loader_threads_change_nothing),
-        cmocka_unit_test(clipping_is_of_the_whole_gradient), cmocka_unit_test(an_average_changes_no_weight),
+        cmocka_unit_test(clipping_is_of_the_whole_gradient), cmocka_unit_test(an_average_changes_no_weight), cmocka_unit_test(normalization_is_averaged_too),
         cmocka_unit_test(in_turn_repeats), cmocka_unit_test(evaluation_changes_nothing), cmocka_unit_test(a_link_changes_nothing), cmocka_unit_test(steps_allocate_nothing),
     };
     return cmocka_run_group_tests_name("identities", tests, NULL, NULL);
