@@ -3,6 +3,7 @@
 # signals; and runs that must repeat. A test is a function that prints what is wrong, or "SKIP reason"; silence is a pass.
 cd "$(dirname "$0")/.." || exit 1
 onestep=$(realpath "${ONESTEP:-build/release/onestep}") || exit 1
+use=$(pwd)/tests/cli_use.sh inputs=$(pwd)/tests/inputs/image
 folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
@@ -59,7 +60,7 @@ sed -e 's/^limit.*/limit = 8/' -e 's/^test_limit.*/test_limit = 8/' -e 's/^batch
 
 help()
 {
-    for words in --help help 'train --help' 'config --help' 'config --markdown' 'info --help' --version info; do
+    for words in --help help 'train --help' 'eval --help' 'predict --help' 'config --help' 'config --markdown' 'info --help' --version info; do
         run $words # split
         want 0 ''
         [ -s out ] || echo "$words printed nothing"
@@ -523,3 +524,4 @@ check 'a second signal' second_signal
 check 'one seed, the same bytes' same_bytes
 check 'the resolved config repeats the run' resolved_config_repeats
 check 'a recorded order repeats the run' replay_repeats
+. "$use"
