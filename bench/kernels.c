@@ -3,7 +3,8 @@
  *
  *     kernels [batch [part of a kernel's name]]        (64, all)
  *
- * A row says how far the worst output and gradient are off, relative to the largest, and GFLOP/s of genuine multiply-adds forward and backward. */
+ * A row says how far the worst output and gradient are off, relative to the largest, and for each pass the time and GFLOP/s of the multiply-adds that
+ * plain sums would take: outputs, the filters' gradient, the input's. */
 #include "base/door.h"
 #include "base/error.h"
 #include "base/sizes.h"
@@ -237,29 +238,49 @@ static int verify(const struct kernel_case *c, double off[3], struct error *erro
     return 0;
 }
 
-static int ascending(const void *a, const void *b) { return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b); }
-
-/* Median seconds of one call. */
+/* Seconds of one call: the least of several samples of about two milliseconds, since whatever else the machine does only adds. */
 static double seconds(struct bench *b, int (*call)(struct op *, const struct step *, struct error *))
 {
+    enum { SAMPLES = 40 };
     struct error error = { 0 };
-    double t[15];
+    double least = INFINITY;
     int repeat = 1;
-    for (int i = 0; i < 15; i++) {
+    for (int i = 0; i < SAMPLES; i++) {
         int64_t begin = door_now_ns();
         for (int j = 0; j < repeat; j++)
             call(b->op, &b->step, &error);
-        t[i] = (double)(door_now_ns() - begin) * 1e-9 / repeat;
-        if (i == 0) { /* warm-up: samples of about five milliseconds */
-            repeat = 1 + (int)(0.005 / t[0]);
-            call(b->op, &b->step, &error);
-        }
+        double t = (double)(door_now_ns() - begin) * 1e-9 / repeat;
+        if (i == 0)
+            repeat = 1 + (int)(0.002 / t);
+        else
+            least = fmin(least, t);
     }
-    qsort(t + 1, 14, sizeof *t, ascending);
-    return t[8];
+    return least;
 }
 
-static int measure(const struct kernel_case *c, int batch, double *gflops, double *microseconds, struct error *error)
+/* What one pass takes and does. */
+struct timing { double microseconds, gflops; };
+
+enum { FORWARD, FILTERS, INPUT, PASSES };
+
+static struct timing timing(double seconds, double flops) { return (struct timing){ seconds * 1e6, seconds > 0 ? flops / seconds * 1e-9 : 0 }; }
+
+/* The input's gradient has no call of its own: it is what backward takes longer than where nobody wants it. */
+static int backward_seconds(const struct kernel_case *c, int batch, bool want_dinput, double *taken, struct error *error)
+{
+    struct kernel_case other = *c;
+    struct bench b;
+    other.no_dinput = !want_dinput;
+    setup(&b, &other, batch);
+    if (prepare(&b, error))
+        return -1;
+    b.op->calls->forward(b.op, &b.step, error);
+    *taken = seconds(&b, b.op->calls->backward);
+    release(&b);
+    return 0;
+}
+
+static int measure(const struct kernel_case *c, int batch, struct timing timings[PASSES], struct error *error)
 {
     struct bench b;
     setup(&b, c, batch);
@@ -273,12 +294,13 @@ static int measure(const struct kernel_case *c, int batch, double *gflops, doubl
                 taps += iy >= 0 && iy < c->in.h && ix >= 0 && ix < c->in.w;
             }
     const double flops = 2 * taps * batch * c->conv.filters * c->in.c;
-    double forward = seconds(&b, b.op->calls->forward), backward = seconds(&b, b.op->calls->backward);
-    gflops[0] = flops / forward * 1e-9;
-    gflops[1] = (c->no_dinput ? 1 : 2) * flops / backward * 1e-9;
-    microseconds[0] = forward * 1e6;
-    microseconds[1] = backward * 1e6;
+    double filters, both = 0, forward = seconds(&b, b.op->calls->forward);
     release(&b);
+    if (backward_seconds(c, batch, false, &filters, error) || (!c->no_dinput && backward_seconds(c, batch, true, &both, error)))
+        return -1;
+    timings[FORWARD] = timing(forward, flops);
+    timings[FILTERS] = timing(filters, flops);
+    timings[INPUT] = timing(c->no_dinput ? 0 : both - filters, flops);
     return 0;
 }
 
@@ -292,19 +314,20 @@ int main(int argc, char **argv)
     }
     struct error error = { 0 };
     bool wrong = false;
-    printf("%-36s %9s %9s %9s   %8s %8s %8s %8s\n", "kernel", "y off", "dw off", "dx off", "fwd us", "GFLOP/s", "bwd us", "GFLOP/s");
+    printf("%-36s %8s %8s %8s   %7s %8s %7s %8s %7s %8s\n", "kernel", "y off", "dw off", "dx off", "y us", "GFLOP/s", "dw us", "GFLOP/s", "dx us", "GFLOP/s");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        double off[3], gflops[2], microseconds[2];
+        double off[3];
+        struct timing t[PASSES];
         if (!strstr(cases[i].name, part))
             continue;
-        if (verify(&cases[i], off, &error) || measure(&cases[i], (int)batch, gflops, microseconds, &error)) {
+        if (verify(&cases[i], off, &error) || measure(&cases[i], (int)batch, t, &error)) {
             fprintf(stderr, "%s\n", error.text);
             return error.code;
         }
         bool good = off[0] < 1e-5 && off[1] < 1e-5 && off[2] < 1e-5;
         wrong |= !good;
-        printf("%-36s %9.1e %9.1e %9.1e   %8.1f %8.1f %8.1f %8.1f%s\n", cases[i].name, off[0], off[1], off[2],
-               microseconds[0], gflops[0], microseconds[1], gflops[1], good ? "" : "  WRONG");
+        printf("%-36s %8.1e %8.1e %8.1e   %7.0f %8.1f %7.0f %8.1f %7.0f %8.1f%s\n", cases[i].name, off[0], off[1], off[2], t[FORWARD].microseconds, t[FORWARD].gflops,
+               t[FILTERS].microseconds, t[FILTERS].gflops, t[INPUT].microseconds, t[INPUT].gflops, good ? "" : "  WRONG");
     }
     return wrong ? EXIT_INVARIANT : EXIT_DONE;
 }

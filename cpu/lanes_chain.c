@@ -74,7 +74,7 @@ int lanes_conv_then_pool(struct op **op, const struct op_request *request, const
     to_between.output = &chain->between;
     from_between.inputs[0] = &chain->between;
     from_between.want_gradient[0] = true;
-    if (lanes_conv(&chain->conv, &to_between, &plain, error) || lanes_pool(&chain->pool, &from_between, &args->pool, error)) {
+    if (lanes_conv_plain(&chain->conv, &to_between, &plain, error) || lanes_pool(&chain->pool, &from_between, &args->pool, error)) {
         chain_free(&chain->op);
         return -1;
     }

@@ -54,19 +54,18 @@ int conv_forward(struct op *op, const struct step *step, struct error *error)
 }
 
 static const struct op_calls calls = { .forward = conv_forward, .backward = conv_backward, .free = lanes_op_free };
+static const struct op_calls winograd_calls = { .forward = conv_winograd_forward, .backward = conv_winograd_backward, .free = lanes_op_free };
 
 static bool pools_in_registers(const struct pool_args *pool)
 {
     return pool->kind == POOL_MAX && pool->size == 2 && pool->stride == 2 && pool->pad == 0;
 }
 
-int lanes_conv(struct op **op, const struct op_request *request, const struct conv_args *args, struct error *error)
+static struct conv *conv_new(const struct op_calls *own, const struct op_request *request, const struct conv_args *args, struct error *error)
 {
-    if (args->pool.size > 0 && !pools_in_registers(&args->pool))
-        return lanes_conv_then_pool(op, request, args, error);
-    struct conv *conv = lanes_op_new(sizeof *conv, &calls, request, error);
+    struct conv *conv = lanes_op_new(sizeof *conv, own, request, error);
     if (!conv)
-        return -1;
+        return NULL;
     conv->args = *args;
     conv->batch = request->batch;
     conv->want_gradient = request->want_gradient[0];
@@ -77,10 +76,32 @@ int lanes_conv(struct op **op, const struct op_request *request, const struct co
     conv->weight = request->params[0];
     conv->bias = request->params[1];
     conv->map = lanes_conv_map(conv->in->shape, args);
+    return conv;
+}
+
+int lanes_conv_plain(struct op **op, const struct op_request *request, const struct conv_args *args, struct error *error)
+{
+    struct conv *conv = conv_new(&calls, request, args, error);
+    if (!conv)
+        return -1;
     if (request->training) {
         conv->op.saved_bytes = (size_t)lanes_groups(conv->batch) * conv_masks(conv) * sizeof(uint16_t);
         conv->op.scratch_bytes = (lanes_count(conv->map) + (size_t)conv->map.c * LANES) * sizeof(float);
     }
+    *op = &conv->op;
+    return 0;
+}
+
+int lanes_conv(struct op **op, const struct op_request *request, const struct conv_args *args, struct error *error)
+{
+    if (args->pool.size > 0 && !pools_in_registers(&args->pool))
+        return lanes_conv_then_pool(op, request, args, error);
+    if (!conv_winograd_pays(request->inputs[0]->shape, args))
+        return lanes_conv_plain(op, request, args, error);
+    struct conv *conv = conv_new(&winograd_calls, request, args, error);
+    if (!conv)
+        return -1;
+    conv->op.scratch_bytes = conv_winograd_scratch(conv);
     *op = &conv->op;
     return 0;
 }

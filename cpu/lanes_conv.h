@@ -21,7 +21,15 @@ size_t conv_masks(const struct conv *conv);
 /* The shape of what the convolution itself makes. */
 struct shape lanes_conv_map(struct shape in, const struct conv_args *args);
 
+/* By plain sums, with relu and a 2 x 2 maximum in registers. */
+int lanes_conv_plain(struct op **op, const struct op_request *request, const struct conv_args *args, struct error *error);
 int conv_forward(struct op *op, const struct step *step, struct error *error);
 int conv_backward(struct op *op, const struct step *step, struct error *error);
+
+/* By Winograd's method; `pays` where it may be used and is the faster one. */
+bool conv_winograd_pays(struct shape in, const struct conv_args *args);
+size_t conv_winograd_scratch(const struct conv *conv); /* bytes */
+int conv_winograd_forward(struct op *op, const struct step *step, struct error *error);
+int conv_winograd_backward(struct op *op, const struct step *step, struct error *error);
 
 #endif
