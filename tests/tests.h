@@ -36,6 +36,7 @@
     X(schedule) \
     X(trainer_parts) \
     X(ops) \
+    X(winograd) \
     X(gradients) \
     X(flat) \
     X(nets) \
