@@ -34,23 +34,30 @@ static void describe(struct geometry *geometry, const struct build *build, const
 }
 
 /* oneDNN offers its brgemm kernels first, but with fewer input channels than a vector has lanes the direct ones behind them take half
- * the time (1 channel of 28x28 to 20, batch 64: 370 us against 570 us; 3 of 32x32 to 64: 1.2 ms against 2.3 ms). */
-static dnnl_primitive_desc_t choose_forward(struct build *build, const dnnl_convolution_desc_t *conv, const char *what)
+ * the time (1 channel of 28x28 to 20, batch 64: 370 us against 570 us; 3 of 32x32 to 64: 1.2 ms against 2.3 ms).
+ * And oneDNN 2.6's bf16 kernel for 1x1 filters is wrong in NHWC where it sums over an odd number of channels. */
+static bool is_unwanted(const char *kernel, int summed)
 {
-    bool few = build->request->inputs[0]->shape.c < 16;
+    return (summed < 16 && strncmp(kernel, "brgconv:", 8) == 0) || (summed % 2 == 1 && strncmp(kernel, "jit_bf16_1x1:", 13) == 0);
+}
+
+/* The first kernel offered that is wanted, or the last. `summed`: channels of what it reads. */
+static dnnl_primitive_desc_t choose(struct build *build, dnnl_status_t status, const dnnl_convolution_desc_t *conv, dnnl_primitive_desc_t hint, int summed, const char *what)
+{
     dnnl_primitive_desc_iterator_t offers = NULL;
-    dnnl_status_t status = dnnl_primitive_desc_iterator_create(&offers, conv, build->onednn->attr, build->onednn->engine, NULL);
-    if (!build_check(build, status, what))
+    if (!build_check(build, status, what) ||
+        !build_check(build, dnnl_primitive_desc_iterator_create(&offers, conv, build->onednn->attr, build->onednn->engine, hint), what))
         return NULL;
-    dnnl_primitive_desc_t desc = dnnl_primitive_desc_iterator_fetch(offers);
-    const char *kernel = "";
-    dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, &kernel);
-    if (few && strncmp(kernel, "brgconv", 7) == 0 && dnnl_primitive_desc_iterator_next(offers) == dnnl_success) {
+    for (;;) {
+        const char *kernel = "";
+        dnnl_primitive_desc_t desc = dnnl_primitive_desc_iterator_fetch(offers);
+        dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, &kernel);
+        if (!is_unwanted(kernel, summed) || dnnl_primitive_desc_iterator_next(offers) != dnnl_success) {
+            dnnl_primitive_desc_iterator_destroy(offers);
+            return build_keep(build, dnnl_success, desc, what);
+        }
         dnnl_primitive_desc_destroy(desc);
-        desc = dnnl_primitive_desc_iterator_fetch(offers);
     }
-    dnnl_primitive_desc_iterator_destroy(offers);
-    return build_keep(build, dnnl_success, desc, what);
 }
 
 /* Returns its descriptor: the hint for the backward ones. */
@@ -63,7 +70,7 @@ static dnnl_primitive_desc_t forward(struct build *build, const struct geometry 
     dnnl_prop_kind_t kind = request->training ? dnnl_forward_training : dnnl_forward_inference;
     dnnl_status_t status = dnnl_convolution_forward_desc_init(&conv, kind, dnnl_convolution_auto, &g->x, &g->w, g->bias_or_null, &g->y,
                                                               g->stride, g->before, g->after);
-    dnnl_primitive_desc_t desc = build_check(build, status, what) ? choose_forward(build, &conv, what) : NULL;
+    dnnl_primitive_desc_t desc = choose(build, status, &conv, NULL, x->shape.c, what);
     if (build->failed)
         return NULL;
     build->op->layout = *build_layout(build, desc, DNNL_ARG_DST);
@@ -113,7 +120,7 @@ static void backward_data(struct build *build, const struct geometry *g, dnnl_pr
     dnnl_convolution_desc_t conv;
     dnnl_status_t status = dnnl_convolution_backward_data_desc_init(&conv, dnnl_convolution_auto, &g->x, &g->w, &g->y,
                                                                     g->stride, g->before, g->after);
-    dnnl_primitive_desc_t desc = build_describe(build, status, &conv, hint, what);
+    dnnl_primitive_desc_t desc = choose(build, status, &conv, hint, request->output->shape.c, what);
     if (build->failed)
         return;
     const dnnl_memory_desc_t *w = build_layout(build, desc, DNNL_ARG_WEIGHTS), *made = build_layout(build, desc, DNNL_ARG_DIFF_SRC);

@@ -476,6 +476,23 @@ resolved_config_repeats()
     run train chosen/config.ini --output repeated; want 0 ''
     same chosen/weights.safetensors repeated/weights.safetensors
     grep -v '^dir = ' chosen/config.ini > one; grep -v '^dir = ' repeated/config.ini > two; same one two
+    run train small.ini --output chosen_too --set cpu.backend=auto --set train.precision=auto; want 0 ''
+    grep -Eq '^precision = (fp32|bf16)$' chosen_too/config.ini || echo "the chosen precision is not in config.ini"
+    run train chosen_too/config.ini --output repeated_too; want 0 ''
+    same chosen_too/weights.safetensors repeated_too/weights.safetensors
+}
+
+# Files hold fp32 whatever a run computes in.
+precisions_mix()
+{
+    refuse 2 '--set: [train] precision: want auto, fp32 or bf16, got "fp16"' train small.ini --set train.precision=fp16
+    run train small.ini --output never --set cpu.backend=lanes --set train.precision=bf16
+    sed -i 's/do: .*/do: /' err
+    want 2 '[train] precision: lanes does not compute in bf16, here these do: '
+    run train tiny.ini --output narrow --set cpu.backend=reference --set train.precision=bf16; want 0 ''
+    grep -q BF16 narrow/weights.safetensors && echo "there is bf16 in narrow/weights.safetensors"
+    run train tiny.ini --output wide --set train.init=narrow/weights.safetensors --set train.precision=fp32; want 0 ''
+    run train tiny.ini --output narrow_again --set train.init=wide/weights.safetensors --set cpu.backend=reference --set train.precision=bf16; want 0 ''
 }
 
 replay_repeats()
@@ -523,5 +540,6 @@ check 'SIGTERM in the middle' terminate
 check 'a second signal' second_signal
 check 'one seed, the same bytes' same_bytes
 check 'the resolved config repeats the run' resolved_config_repeats
+check 'precisions in one life of weights' precisions_mix
 check 'a recorded order repeats the run' replay_repeats
 . "$use"
