@@ -45,7 +45,8 @@
     X(config) \
     X(weights) \
     X(eval) \
-    X(imported)
+    X(imported) \
+    X(deep)
 
 #define X(name) int test_##name(void);
 TEST_SUBJECTS(X)
