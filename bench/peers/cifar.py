@@ -1,13 +1,13 @@
 """ResNet-20 on CIFAR-10 by PyTorch, to be compared with onestep's: the network of He et al.'s CIFAR section, the recipe of configs/cifar10-resnet20.ini.
 
-    cifar.py MODE [--data FOLDER] [--seconds S]                                             speed
-    cifar.py accuracy --data FOLDER [--seed N] [--epochs N] [--ghost N] [--results FILE]    test accuracy after every epoch
+    cifar.py MODE [--data FOLDER] [--seconds S]                                             images/s and peak MiB
+    cifar.py accuracy --data FOLDER [--seed N] [--epochs N] [--ghost N] [--channels-last]   final test accuracy; epochs on standard error
 
 FOLDER holds the binary format: data_batch_1.bin to data_batch_5.bin and test_batch.bin. Where speed is measured, the images have been augmented and
 normalized before the clock starts, 10,000 of them, so that PyTorch pays nothing for that and little memory.
 """
-import json
 import os
+import sys
 import time
 
 import numpy
@@ -124,7 +124,7 @@ def train(options):
     steps = len(labels) // speed.BATCH
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=options.rate, total_steps=options.epochs * steps, pct_start=0.25, div_factor=25, final_div_factor=1e4, cycle_momentum=False)
-    curve, begin = [], time.monotonic()
+    begin = time.monotonic()
     for epoch in range(1, options.epochs + 1):
         order, total = torch.randperm(len(labels)), 0.0
         for step in range(steps):
@@ -137,12 +137,9 @@ def train(options):
                 total += loss.item()
             optimizer.step()
             schedule.step()
-        curve.append(evaluate(model, test_images, test_labels))
-        print(f"seed {options.seed} epoch {epoch}/{options.epochs} loss {total / steps:.4f} test accuracy {curve[-1]:.4f} {time.monotonic() - begin:.0f} s", flush=True)
-    print(f"final {curve[-1]:.4f}", flush=True)
-    if options.results:
-        with open(options.results, "w") as file:
-            json.dump({"seed": options.seed, "ghost": options.ghost, "epochs": options.epochs, "accuracy": curve}, file)
+        accuracy, elapsed = evaluate(model, test_images, test_labels), time.monotonic() - begin
+        print(f"seed {options.seed} epoch {epoch}/{options.epochs} loss {total / steps:.4f} test accuracy {accuracy:.4f} {elapsed:.0f} s", file=sys.stderr, flush=True)
+    print(accuracy)
 
 
 def main():
@@ -154,7 +151,6 @@ def main():
     accuracy.add_argument("--ghost", type=int, default=1, help="parts of a batch, each normalized by itself; 2 is what two workers do")
     accuracy.add_argument("--channels-last", action="store_true")
     accuracy.add_argument("--threads", type=int, default=2)
-    accuracy.add_argument("--results", metavar="FILE")
     options = parser.parse_args()
     if options.mode != "accuracy":
         return speed.report(speed.Subject(ResNet20, 269722, sgd, some_augmented, (10000, 3, 32, 32), warm_up=30, loss=2.2), options)
