@@ -22,7 +22,7 @@ static const char help[] =
     "  --weights  best (default): the moving average where the file has one, else the weights themselves (raw)\n"
     "  --json     as JSON, failures with it\n";
 
-enum { GROUP = 16, PATH_COLUMNS = 40 }; /* images computed together: always as many, so that an image's result depends on it alone */
+enum { GROUP = 16 }; /* images computed together: always as many, so that an image's result depends on it alone */
 
 struct predicting {
     struct model model;
@@ -32,7 +32,7 @@ struct predicting {
     char **images;   /* n_images paths, moved to the front of the command's words */
     int n_images;
     int64_t top;
-    int column;      /* where the classes stand */
+    int column;      /* of the longest path's end */
     cJSON *list;     /* of the images' results; NULL: as text */
     int code;        /* of the first failure, or 0 */
     uint8_t *planes; /* [GROUP][C][H][W] */
@@ -87,7 +87,6 @@ static int open_model(struct predicting *p, struct error *error)
         p->top = model->about.classes;
     for (int i = 0; i < p->n_images; i++)
         p->column = text_columns(p->images[i]) > p->column ? text_columns(p->images[i]) : p->column;
-    p->column = p->column > PATH_COLUMNS ? PATH_COLUMNS : p->column;
     return 0;
 }
 
@@ -128,9 +127,8 @@ static void tell_text(const struct predicting *p, const char *path, const float 
     struct guess guess = { 0 };
     for (int64_t i = 0; i < p->top; i++) {
         const char *shown = i ? "" : path;
-        int gap = p->column - text_columns(shown);
         guess = next_guess(logits, p->model.about.classes, i ? &guess : NULL);
-        printf("%s%*s  %6.2f %%  %s\n", shown, gap > 0 ? gap : 0, "", 100 * guess.probability, p->model.about.class_names[guess.label]);
+        printf("%s%*s  %6.2f %%  %s\n", shown, p->column - text_columns(shown), "", 100 * guess.probability, p->model.about.class_names[guess.label]);
     }
 }
 
