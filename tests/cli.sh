@@ -470,6 +470,21 @@ same_bytes()
     cmp -s odsgd-1/weights.safetensors ssgd-1/weights.safetensors && echo "odsgd and ssgd gave the same weights"
 }
 
+# With a learning rate of 0 the weights stay as they are, so what differs is the images.
+augmentation()
+{
+    augment='--set data.crop_pad=3 --set data.flip=true --set data.cutout=9'
+    refuse 2 '[data]: crop_pad: want 0..27 pixels for images of 28x28, found 28' train small.ini --set data.crop_pad=28 --output never
+    for threads in 1 4; do
+        run train small.ini --output augmented-$threads $augment --set data.loader_threads=$threads; want 0 '' # split
+    done
+    same augmented-1/weights.safetensors augmented-4/weights.safetensors
+    run train small.ini --output still --set optimizer.lr=0; want 0 ''
+    run train small.ini --output still-augmented --set optimizer.lr=0 $augment; want 0 '' # split
+    cut -d, -f8-10 still/metrics.csv > one; cut -d, -f8-10 still-augmented/metrics.csv > two; same one two
+    cut -d, -f6 still/metrics.csv > one; cut -d, -f6 still-augmented/metrics.csv > two; cmp -s one two && echo "the training images were not augmented"
+}
+
 resolved_config_repeats()
 {
     run train small.ini --output chosen --set train.seed=7 --set cpu.backend=auto; want 0 ''
@@ -539,6 +554,7 @@ check 'SIGINT in the middle' interrupt
 check 'SIGTERM in the middle' terminate
 check 'a second signal' second_signal
 check 'one seed, the same bytes' same_bytes
+check 'augmented images: the same bytes, and none in evaluation' augmentation
 check 'the resolved config repeats the run' resolved_config_repeats
 check 'precisions in one life of weights' precisions_mix
 check 'a recorded order repeats the run' replay_repeats
