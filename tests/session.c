@@ -48,18 +48,31 @@ static void open_data(struct session *session)
     assert_int_equal(dataset_open(&session->test, &request, &session->error), 0);
 }
 
+static void build_small(struct graph *n, const struct network_request *request)
+{
+    graph_init(n, "small", &request->input);
+    loss(n, linear(n, relu(n, linear(n, maxpool(n, 0, 4, 4), "fc1", 64)), "fc2", request->classes), 0);
+}
+
+static void build_normed(struct graph *n, const struct network_request *request)
+{
+    graph_init(n, "normed", &request->input);
+    int x = conv(n, maxpool(n, 0, 4, 4), "conv1", &(struct conv_args){ .filters = 6, .size = 3, .stride = 2, .no_bias = true });
+    loss(n, linear(n, dropout(n, relu(n, batchnorm(n, x, "bn1")), 0.2f), "fc1", request->classes), 0);
+}
+
 static void build_graph(struct session *session)
 {
     const struct dataset *data = &session->train;
     const struct network_request request = { .input = { data->channels, data->height, data->width, { 0.1f }, { 0.3f } }, .classes = data->classes };
-    struct graph *n = &session->graph;
-    if (strcmp(session->config.net.name, "small") != 0) {
-        assert_int_equal(network_build(n, session->config.net.name, &request, &session->error), 0);
+    const char *name = session->config.net.name;
+    bool small = strcmp(name, "small") == 0;
+    if (!small && strcmp(name, "normed") != 0) {
+        assert_int_equal(network_build(&session->graph, name, &request, &session->error), 0);
         return;
     }
-    graph_init(n, "small", &request.input);
-    loss(n, linear(n, relu(n, linear(n, maxpool(n, 0, 4, 4), "fc1", 64)), "fc2", request.classes), 0);
-    assert_int_equal(graph_finish(n, &session->error), 0);
+    (small ? build_small : build_normed)(&session->graph, &request);
+    assert_int_equal(graph_finish(&session->graph, &session->error), 0);
 }
 
 void session_open(struct session *session, const char *const *settings)

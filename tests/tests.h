@@ -33,6 +33,7 @@
     X(identities) \
     X(service) \
     X(stops) \
+    X(resume) \
     X(schedule) \
     X(trainer_parts) \
     X(ops) \

@@ -24,7 +24,8 @@ static int check_place(const struct run *run, const char *name, int k, struct er
     for (int bucket = 0; part->flying && bucket < run->buckets.n; bucket++)
         if (part->flying[bucket] < -1 || part->flying[bucket] > start->versions[bucket] || (i == 0 && part->flying[bucket] >= 0))
             return wrong(name, error, "gradients in flight of known versions", (long long)part->flying[bucket]);
-    if (part->flying && (part->place[PLACE_TICKET] < -1 || part->place[PLACE_TICKET] >= start->next_ticket))
+    int64_t drawn = run->config.async.order == ORDER_FREE ? start->next_ticket : tickets;
+    if (part->place[PLACE_TICKET] < -1 || (part->flying && part->place[PLACE_TICKET] >= drawn))
         return wrong(name, error, "a ticket that has been drawn", (long long)part->place[PLACE_TICKET]);
     return 0;
 }

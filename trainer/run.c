@@ -100,7 +100,8 @@ static int open_snapshot(struct run *run, bool resume, struct error *error)
     void *block;
     struct declaration declared = algorithm_declare(&run->config);
     const struct snapshot_shape shape = {
-        .graph = run->graph, .declared = &declared, .synchronous = run->algorithm->synchronous, .k = run->k, .buckets = run->buckets.n, .services = run->service.room,
+        .graph = run->graph, .declared = &declared, .n_stats = run->n_stats, .synchronous = run->algorithm->synchronous, .k = run->k, .buckets = run->buckets.n,
+        .services = run->service.room,
     };
     if (door_allocate(&block, sizeof *run->snapshot, "the snapshot", error))
         return -1;

@@ -37,11 +37,11 @@ void server_version_done(struct server *server, int bucket, const float *weights
     server->snapshot_missing--;
 }
 
-/* The iteration of the evaluation after this one, for synchronous workers to stop at. */
+/* The iteration of the evaluation after this one, for synchronous workers to stop at; asynchronous ones stop for none. */
 static int64_t next_iteration(const struct server *server)
 {
     int64_t next = server_next_evaluation(server, server->evaluate_at);
-    return next == INT64_MAX ? -1 : next / versions_per_iteration(server);
+    return next == INT64_MAX || !server->run->algorithm->synchronous ? -1 : next;
 }
 
 void server_evaluate_if_due(struct server *server)

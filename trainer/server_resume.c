@@ -83,7 +83,7 @@ static void resume_apart(struct server *server, const struct snapshot *start)
             any |= part->flying[bucket] < 0;
         }
         copy(server, server->replies[k], part->local, n);
-        copy(server, server->stats[k], part->served, run->graph->stats.total);
+        copy(server, server->stats[k], part->served, run->n_stats);
         server->answered[k] = part->place[PLACE_ITERATION] - !any;
         server->tickets[k][(part->place[PLACE_ITERATION] + 1) & 1] = part->place[PLACE_TICKET_BEFORE];
     }
@@ -104,9 +104,9 @@ void server_resume(struct server *server, const struct snapshot *start)
     for (int bucket = 0; bucket < run->buckets.n; bucket++)
         server->snapshot_missing += server->versions[bucket] < server->evaluate_at;
     if (run->algorithm->synchronous && server->evaluate_at == start->iteration) {
-        copy(server, run->evaluation.weights, start->weights, run->graph->params.total);
+        copy(server, run->evaluation.weights, start->states[SERVER_AVERAGE] ? start->states[SERVER_AVERAGE] : start->weights, run->graph->params.total);
         for (int k = 0; k < run->k; k++)
-            copy(server, server->stats[k], start->workers[k].stats, run->graph->stats.total);
+            copy(server, server->stats[k], start->workers[k].stats, run->n_stats);
         server->snapshot_missing = 0;
     }
 }

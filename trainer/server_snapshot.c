@@ -112,7 +112,7 @@ static void capture_pushes(struct server *server, int k)
     run->backend->copy(server->device, part->local, server->replies[k], n);
     run->backend->copy(server->device, part->gradient, run->workers[k].gradients[(boundary + 1) & 1], n);
     if (part->served)
-        run->backend->copy(server->device, part->served, server->stats[k], run->graph->stats.total);
+        run->backend->copy(server->device, part->served, server->stats[k], run->n_stats);
 }
 
 static void capture_record(struct server *server)
@@ -186,7 +186,7 @@ static void hand_over(struct server *server)
 {
     struct run *run = server->run;
     struct taking *taking = &server->taking;
-    const float *stats[WORKERS_MAX];
+    float *stats[WORKERS_MAX];
     struct snapshot *snapshot = run->snapshot;
     snapshot->samples = 0;
     for (int k = 0; k < run->k; k++) {
@@ -196,8 +196,8 @@ static void hand_over(struct server *server)
         snapshot->samples += taking->cut[k] * run->config.data.batch;
         stats[k] = snapshot->workers[k].stats;
     }
-    if (run->graph->stats.total)
-        merge_stats(run->graph, stats, run->k, run->config.train.bn_stats == BN_STATS_WORKER0, snapshot->stats);
+    for (size_t from = 0; from < run->n_stats; from += run->graph->stats.total)
+        run_merge_stats(run, stats, from, snapshot->stats + from);
     taking->under_way = false;
     taking->last = snapshot->iteration;
     taking->due_ns = door_now_ns() + (int64_t)(run->interval.every * 60e9);

@@ -55,7 +55,7 @@ static void add_server(struct listing *listing, const struct snapshot_shape *sha
 static void add_worker(struct listing *listing, const struct snapshot_shape *shape, int k)
 {
     struct snapshot_worker *worker = &listing->snapshot->workers[k];
-    size_t n = shape->graph->params.total, n_stats = shape->graph->stats.total, asynchronous = !shape->synchronous, buckets = (size_t)shape->buckets;
+    size_t n = shape->graph->params.total, n_stats = shape->n_stats, asynchronous = !shape->synchronous, buckets = (size_t)shape->buckets;
     worker->place = add(listing, SNAPSHOT_I64, PLACES, "onestep.worker.%d.place", k);
     worker->stats = add(listing, SNAPSHOT_F32, n_stats, "onestep.worker.%d.stats", k);
     if (shape->declared->local_weights)
@@ -77,7 +77,7 @@ int snapshot_init(struct snapshot *snapshot, const struct snapshot_shape *shape,
     if (door_allocate(&weights, shape->graph->params.total * sizeof(float), "the snapshot", error))
         return -1;
     snapshot->weights = weights;
-    if (door_allocate(&stats, shape->graph->stats.total * sizeof(float), "the snapshot", error))
+    if (door_allocate(&stats, shape->n_stats * sizeof(float), "the snapshot", error))
         return -1;
     snapshot->stats = stats;
     if (door_allocate(&workers, (size_t)shape->k * sizeof *snapshot->workers, "the snapshot", error))

@@ -49,7 +49,7 @@ struct snapshot_tensor {
 
 struct snapshot {
     _Atomic bool busy;             /* the server's report hands it to main, with true; main gives it back with false */
-    float *weights, *stats;        /* W_s; the merge of the workers' statistics: in a checkpoint both go by the parameters' names */
+    float *weights, *stats;        /* W_s; the merge of the workers' statistics and of their averages */
     float *previous;               /* W_{s-1}, where the algorithm wants it */
     float *states[SERVER_STATES];
     float *evaluated;              /* asynchronous: W of the evaluation that is not over */
@@ -76,6 +76,7 @@ struct snapshot {
 struct snapshot_shape {
     const struct graph *graph;
     const struct declaration *declared;
+    size_t n_stats;   /* of a worker's running statistics, averages included */
     bool synchronous;
     int k, buckets;
     int64_t services; /* to be recorded, at most; 0: no record */

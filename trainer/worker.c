@@ -103,7 +103,7 @@ static int compute_iteration(struct worker *worker, struct error *error)
 }
 
 /* The number of the batch that this iteration takes; -1 when there is no more work. */
-static int64_t take_ticket(struct worker *worker)
+int64_t worker_take_ticket(struct worker *worker)
 {
     struct run *run = worker->run;
     if (run->algorithm->synchronous)
@@ -151,7 +151,7 @@ static int work(struct worker *worker, struct error *error)
     for (;; worker->iteration++) {
         if (worker_wait_for_start(worker, &more, error))
             return -1;
-        if (!more || (worker->ticket = take_ticket(worker)) < 0)
+        if (!more || (worker->ticket = worker_take_ticket(worker)) < 0)
             break;
         worker_snapshot_before(worker);
         if (run_iteration(worker, error))

@@ -44,7 +44,7 @@ struct worker {
     int64_t *versions_used;        /* [bucket]: of the global weights under L */
     bool left;                     /* told to end */
     int64_t snapshot, snapshot_at; /* the newest snapshot announced, and its boundary; -1: it has been taken */
-    int64_t kept_ticket;           /* drawn for iteration `kept_for` before a resume; -1: none */
+    int64_t kept_ticket;           /* drawn for iteration `kept_for` ahead of its start, for a snapshot; -1: none */
     int64_t kept_for;
     int64_t mark_ns;               /* compute time is counted, and stretched, from here */
     double stretch;                /* this iteration's factor */

@@ -28,15 +28,22 @@ static void say_taken(struct worker *worker, int64_t ticket)
     worker_send(worker, &(struct message){ .kind = MESSAGE_TAKEN, .value = worker->snapshot, .iteration = worker->iteration, .spare = ticket });
 }
 
-static void copy_stats(const struct worker *worker) { copy(worker, part_of(worker)->stats, worker->stats, worker->run->graph->stats.total); }
+static void copy_stats(const struct worker *worker) { copy(worker, part_of(worker)->stats, worker->stats, worker->run->n_stats); }
+
+void worker_snapshot_reached(struct worker *worker)
+{
+    if (worker->iteration != worker->snapshot_at || worker->run->algorithm->synchronous)
+        return;
+    copy_stats(worker);
+    worker->kept_ticket = worker_take_ticket(worker);
+    worker->kept_for = worker->iteration;
+    say_taken(worker, worker->kept_ticket);
+}
 
 void worker_snapshot_before(struct worker *worker)
 {
-    if (worker->iteration != worker->snapshot_at)
-        return;
-    copy_stats(worker);
-    if (!worker->run->algorithm->synchronous)
-        say_taken(worker, worker->ticket);
+    if (worker->iteration == worker->snapshot_at)
+        copy_stats(worker);
 }
 
 void worker_snapshot_after(struct worker *worker)
@@ -68,7 +75,7 @@ int worker_snapshot_at_rest(struct worker *worker, struct error *error)
         copy_local(worker);
     }
     copy_stats(worker);
-    say_taken(worker, -1);
+    say_taken(worker, worker->kept_for == worker->iteration ? worker->kept_ticket : -1);
     return 0;
 }
 
@@ -105,7 +112,7 @@ static void resume_apart(struct worker *worker, const struct snapshot_worker *pa
     worker->kept_ticket = part->place[PLACE_TICKET];
     worker->kept_for = i;
     copy(worker, worker->gradients[(i + 1) & 1], part->gradient, run->graph->params.total);
-    copy(worker, worker->stats_out, part->stats, run->graph->stats.total);
+    copy(worker, worker->stats_out, part->stats, run->n_stats);
     for (int bucket = 0; bucket < run->buckets.n; bucket++) {
         worker->replies[(size_t)bucket * REPLIES_KEPT].iteration = INT64_MIN;
         if (part->flying[bucket] >= 0)
@@ -121,7 +128,7 @@ void worker_resume(struct worker *worker, const struct snapshot *start)
     const struct snapshot_worker *part = &start->workers[worker->number];
     size_t n = run->graph->params.total;
     worker->iteration = part->place[PLACE_ITERATION];
-    copy(worker, part->stats ? worker->stats : NULL, part->stats, run->graph->stats.total);
+    copy(worker, part->stats ? worker->stats : NULL, part->stats, run->n_stats);
     for (int state = 0; state < WORKER_STATES; state++)
         copy(worker, worker->states[state], part->states[state], n);
     if (!run->algorithm->synchronous) {

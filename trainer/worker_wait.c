@@ -106,6 +106,8 @@ int worker_wait_for_start(struct worker *worker, bool *more, struct error *error
     for (int64_t began = door_now_ns();; began = door_now_ns()) {
         bool due = t == worker->next_evaluation;
         *more = t < worker->end;
+        if (*more)
+            worker_snapshot_reached(worker);
         if (worker->go > worker->evaluated) {
             if (evaluate(worker, error))
                 return -1;

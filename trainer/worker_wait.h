@@ -23,7 +23,12 @@ const float *worker_reply_vector(const struct worker *worker, enum reply_kind ki
 int worker_wait_for_start(struct worker *worker, bool *more, struct error *error);
 int worker_wait_for_leave(struct worker *worker, struct error *error);
 
-/* Its part of a snapshot whose boundary is this iteration (worker_snapshot.c): before the iteration, after it, or when none is to be started. */
+/* The number of the batch that its next iteration takes; -1 when there is no more work (worker.c). */
+int64_t worker_take_ticket(struct worker *worker);
+
+/* Its part of a snapshot whose boundary is this iteration (worker_snapshot.c). Asynchronous: on reaching it, before any wait, since an answer that it waits for may come after
+ * what is held back for the snapshot. Synchronous: before the iteration and after it. Or when none is to be started. */
+void worker_snapshot_reached(struct worker *worker);
 void worker_snapshot_before(struct worker *worker);
 void worker_snapshot_after(struct worker *worker);
 int worker_snapshot_at_rest(struct worker *worker, struct error *error);
