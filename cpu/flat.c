@@ -15,8 +15,9 @@ enum { BLOCK = 1024 };
 
 static inline size_t block_length(size_t at, size_t n) { return n - at < BLOCK ? n - at : BLOCK; }
 
-/* Two gradients at a time: fewer passes over the block. The sums keep their order. */
-static void sum_gradients(float *restrict sum, const float *const *gradients, int k, size_t at, size_t n)
+/* Two gradients at a time: fewer passes over the block. The sums keep their order. Inlined, because gcc 12's copy of its own takes three times as long
+ * with eight gradients. */
+static inline __attribute__((always_inline)) void sum_gradients(float *restrict sum, const float *const *gradients, int k, size_t at, size_t n)
 {
     const float *restrict first = gradients[0] + at;
     int next = 1;

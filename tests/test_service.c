@@ -142,9 +142,9 @@ static void what_does_not_fit_is_refused(void **state)
 }
 
 /* Trains freely with four dawdling workers, records, and trains again as recorded. */
-static void assert_repeats(const struct record *record, const char *algorithm, const char *adaptive, int64_t ask_stop_at)
+static void assert_repeats(const struct record *record, const char *algorithm, const char *setting, int64_t ask_stop_at)
 {
-    const char *const common[] = { algorithm, adaptive, "workers.count=4", "workers.jitter=2", "train.evaluate_every=0.5", NULL };
+    const char *const common[] = { algorithm, setting, "workers.count=4", "workers.jitter=2", "train.evaluate_every=0.5", NULL };
     struct session free_run, replay;
     struct error error = { 0 };
     session_open(&free_run, common);
@@ -169,11 +169,13 @@ static void a_recorded_run_repeats(void **state)
     assert_repeats(*state, "train.algorithm=asgd", "async.adaptive=false", -1);
     assert_repeats(*state, "train.algorithm=dcasgd", "async.adaptive=false", -1);
     assert_repeats(*state, "train.algorithm=dcasgd", "async.adaptive=true", -1);
+    assert_repeats(*state, "train.algorithm=dcasgd", "optimizer.clip_norm=0.3", -1);
 }
 
 static void a_recorded_stop_repeats(void **state)
 {
     assert_repeats(*state, "train.algorithm=asgd", "async.adaptive=false", 7);
+    assert_repeats(*state, "train.algorithm=asgd", "optimizer.clip_norm=0.3", 7);
 }
 
 /* Worker 0 serves alone at first. When it stops while its answers are on the way, nothing comes any more that could let worker 1's waiting pushes be served:
