@@ -8,6 +8,7 @@ static const v16 zeros[COLUMNS];
 /* lines[i][x]: row i of the points, columns from `left` on; outside the plane there are zeros. */
 static void columns(v16 lines[WINOGRAD_POINTS][COLUMNS], const float *plane, struct shape shape, int top, int left, int n)
 {
+    const ptrdiff_t next = (ptrdiff_t)shape.h * shape.w * LANES;
     const int begin = left < 0 ? -left : 0, end = left + n > shape.w ? shape.w - left : n;
     const float *rows[WINOGRAD_POINTS];
     for (int i = 0; i < WINOGRAD_POINTS; i++) {
@@ -21,8 +22,10 @@ static void columns(v16 lines[WINOGRAD_POINTS][COLUMNS], const float *plane, str
     for (int x = begin; x < end; x++) {
         v16 d[WINOGRAD_POINTS], v[WINOGRAD_POINTS];
 #pragma GCC unroll 6
-        for (int i = 0; i < WINOGRAD_POINTS; i++)
+        for (int i = 0; i < WINOGRAD_POINTS; i++) {
             d[i] = v16_load(rows[i] + x * LANES);
+            __builtin_prefetch(rows[i] + next + x * LANES);
+        }
         winograd_input(d, v);
 #pragma GCC unroll 6
         for (int i = 0; i < WINOGRAD_POINTS; i++)
