@@ -66,6 +66,7 @@ static inline uint64_t reversed(const uint8_t *at)
     return __builtin_bswap64(eight);
 }
 
+/* Eight pixels of either end change places at a time, then one by one what is left in the middle. */
 static void mirror(uint8_t *row, int width)
 {
     uint8_t *left = row, *right = row + width;
