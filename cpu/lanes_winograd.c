@@ -81,7 +81,7 @@ static void along_row(float *rows, const float *sums, int filters)
     }
 }
 
-struct target { float *out; int columns, lines, width; };
+struct target { float *out; size_t plane; int columns, lines, width; };
 
 /* Down the columns of one filter's tiles. */
 VECTOR_INLINE void column(const struct target *to, const float *rows, size_t row, int x, v16 bias)
@@ -93,8 +93,11 @@ VECTOR_INLINE void column(const struct target *to, const float *rows, size_t row
     winograd_output(m, y);
 #pragma GCC unroll 4
     for (int i = 0; i < WINOGRAD_TILE; i++)
-        if (i < to->lines)
-            v16_store(to->out + ((ptrdiff_t)i * to->width + x) * LANES, y[i] + bias);
+        if (i < to->lines) {
+            float *out = to->out + ((ptrdiff_t)i * to->width + x) * LANES;
+            v16_store(out, y[i] + bias);
+            __builtin_prefetch(out + to->plane, 1); /* the next filter's */
+        }
 }
 
 static void output_strip(const struct winograd_pass *p, const float *rows, const struct winograd_tiles *tiles, int tile, int end)
@@ -106,7 +109,7 @@ static void output_strip(const struct winograd_pass *p, const float *rows, const
         const int n = run.n * WINOGRAD_TILE, left_x = w - run.x, left_y = h - run.y;
         for (int f = 0; f < p->out_shape.c; f++) {
             const size_t at = (((size_t)run.group * (size_t)p->out_shape.c + (size_t)f) * (size_t)h + (size_t)run.y) * (size_t)w + (size_t)run.x;
-            const struct target to = { p->out + at * LANES, n < left_x ? n : left_x, left_y < WINOGRAD_TILE ? left_y : WINOGRAD_TILE, w };
+            const struct target to = { p->out + at * LANES, (size_t)h * (size_t)w * LANES, n < left_x ? n : left_x, left_y < WINOGRAD_TILE ? left_y : WINOGRAD_TILE, w };
             const float *from = rows + (size_t)(f * WINOGRAD_STRIP + tile - first) * WINOGRAD_TILE * LANES;
             const v16 bias = p->bias ? v16_all(p->bias[f]) : v16_zero();
             for (int x = 0; x < to.columns; x++)
