@@ -17,6 +17,7 @@
 #include "nets/backend.h"
 
 #include <oneapi/dnnl/dnnl.h>
+#include <string.h>
 
 /* ---- the device ---- */
 
@@ -148,6 +149,9 @@ static inline dnnl_dim_t padding_after(dnnl_dim_t in, dnnl_dim_t out, dnnl_dim_t
 
 static inline dnnl_data_type_t element_type(enum precision precision) { return precision == PRECISION_BF16 ? dnnl_bf16 : dnnl_f32; }
 static inline size_t element_count(const struct tensor *tensor) { return tensor->bytes / dnnl_data_type_size(element_type(tensor->precision)); } /* padding too */
+/* Every element a NaN, in any precision: what an operation whose kernel would hide one makes of its output. */
+static inline void poison(const struct tensor *tensor) { memset(tensor->data, 0xff, tensor->bytes); }
+
 static inline const dnnl_memory_desc_t *tensor_layout(const struct tensor *tensor) { return tensor->detail; }
 static inline struct place place_data(const struct tensor *tensor) { return (struct place){ .kind = PLACE_DATA, .tensor = tensor }; }
 static inline struct place place_gradient(const struct tensor *tensor) { return (struct place){ .kind = PLACE_GRADIENT, .tensor = tensor }; }
@@ -167,6 +171,7 @@ int onednn_input(struct op **op, const struct op_request *request, const struct 
 int onednn_conv(struct op **op, const struct op_request *request, const struct conv_args *args, struct error *error);
 int onednn_pool(struct op **op, const struct op_request *request, const struct pool_args *args, struct error *error);
 int onednn_linear(struct op **op, const struct op_request *request, const struct linear_args *args, struct error *error);
+void onednn_rectify(const struct tensor *to, const struct tensor *from); /* data; may be the same */
 int onednn_relu(struct op **op, const struct op_request *request, struct error *error);
 int onednn_batchnorm(struct op **op, const struct op_request *request, const struct batchnorm_args *args, struct error *error);
 int onednn_add(struct op **op, const struct op_request *request, const struct add_args *args, struct error *error);

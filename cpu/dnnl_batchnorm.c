@@ -1,12 +1,15 @@
 /* Batch normalization, with the ReLU behind it where the plan asks. oneDNN leaves the batch's mean and (biased) variance; the running
  * ones are updated here.
  *
- * The fused ReLU turns a NaN into 0, but not unseen: the mean, the variance and the running statistics of its channel are NaN. */
+ * oneDNN's fused ReLU makes 0 of a NaN. In training the statistics of its channel tell, and the whole output becomes NaN; in evaluation
+ * the ReLU is our own. */
 #include "cpu/dnnl.h"
 
 struct batchnorm {
     struct onednn_op op;
     int channels;
+    bool relu;
+    const struct tensor *y;
     float momentum, unbiased; /* n/(n-1) */
     struct place mean, variance, running_mean, running_variance;
 };
@@ -17,6 +20,24 @@ static void follow(float *running, const float *batch, int n, float momentum, fl
         running[c] += momentum * (scale * batch[c] - running[c]);
 }
 
+static bool all_finite(const float *values, int n)
+{
+    float zero = 0;
+    for (int c = 0; c < n; c++)
+        zero += values[c] * 0;
+    return zero == 0;
+}
+
+static int evaluate(struct op *head, const struct step *step, struct error *error)
+{
+    const struct batchnorm *self = (const struct batchnorm *)head;
+    if (onednn_forward(head, step, error))
+        return -1;
+    if (self->relu)
+        onednn_rectify(self->y, self->y);
+    return 0;
+}
+
 static int train(struct op *head, const struct step *step, struct error *error)
 {
     struct batchnorm *self = (struct batchnorm *)head;
@@ -24,6 +45,8 @@ static int train(struct op *head, const struct step *step, struct error *error)
     if (onednn_run(op, &op->forward, step, error))
         return -1;
     const float *mean = onednn_resolve(op, &self->mean, step), *variance = onednn_resolve(op, &self->variance, step);
+    if (self->relu && !(all_finite(mean, self->channels) && all_finite(variance, self->channels)))
+        poison(self->y);
     follow(onednn_resolve(op, &self->running_mean, step), mean, self->channels, self->momentum, 1);
     follow(onednn_resolve(op, &self->running_variance, step), variance, self->channels, self->momentum, self->unbiased);
     return 0;
@@ -42,11 +65,11 @@ static void place_statistics(struct batchnorm *self, struct build *build)
 int onednn_batchnorm(struct op **op, const struct op_request *request, const struct batchnorm_args *args, struct error *error)
 {
     static const struct op_calls training = { .forward = train, .backward = onednn_backward, .free = onednn_free };
-    static const struct op_calls evaluation = { .forward = onednn_forward, .free = onednn_free };
+    static const struct op_calls evaluation = { .forward = evaluate, .free = onednn_free };
     const struct tensor *x = request->inputs[0], *y = request->output;
     const dnnl_memory_desc_t *layout = tensor_layout(x);
     const struct param *scale = request->params[0], *shift = request->params[1];
-    unsigned flags = dnnl_use_scale | dnnl_use_shift | (args->relu ? dnnl_fuse_norm_relu : 0u) | (request->training ? 0u : dnnl_use_global_stats);
+    unsigned flags = dnnl_use_scale | dnnl_use_shift | (request->training ? 0u : dnnl_use_global_stats) | (request->training && args->relu ? dnnl_fuse_norm_relu : 0u);
     dnnl_prop_kind_t kind = request->training ? dnnl_forward_training : dnnl_forward_inference;
     size_t count = (size_t)request->batch * (size_t)x->shape.h * (size_t)x->shape.w;
     struct build build;
@@ -55,6 +78,8 @@ int onednn_batchnorm(struct op **op, const struct op_request *request, const str
         return -1;
     struct batchnorm *self = (struct batchnorm *)build.op;
     self->channels = x->shape.c;
+    self->relu = args->relu;
+    self->y = y;
     self->momentum = args->momentum;
     self->unbiased = count > 1 ? (float)((double)count / (double)(count - 1)) : 1;
     self->op.layout = *layout;

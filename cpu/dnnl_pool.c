@@ -1,5 +1,43 @@
-/* Pooling in the layout of its input. A maximum remembers in oneDNN's workspace where it was; an average counts no padding. */
+/* Pooling in the layout of its input. A maximum remembers in oneDNN's workspace where it was; an average counts no padding.
+ *
+ * oneDNN's maximum passes over a NaN, so they are looked for behind it: one makes the whole output NaN. */
 #include "cpu/dnnl.h"
+
+struct pool {
+    struct onednn_op op;
+    const struct tensor *x, *y;
+};
+
+static bool has_nan(const uint32_t *bits, size_t n)
+{
+    uint32_t most = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t magnitude = bits[i] & 0x7fffffff;
+        most = magnitude > most ? magnitude : most;
+    }
+    return most > 0x7f800000;
+}
+
+static bool has_nan_bf16(const uint16_t *bits, size_t n)
+{
+    uint16_t most = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint16_t magnitude = bits[i] & 0x7fff;
+        most = magnitude > most ? magnitude : most;
+    }
+    return most > 0x7f80;
+}
+
+static int maximum(struct op *head, const struct step *step, struct error *error)
+{
+    const struct pool *self = (const struct pool *)head;
+    const size_t n = element_count(self->x);
+    if (onednn_forward(head, step, error))
+        return -1;
+    if (self->x->precision == PRECISION_BF16 ? has_nan_bf16(self->x->data, n) : has_nan(self->x->data, n))
+        poison(self->y);
+    return 0;
+}
 
 struct window {
     dnnl_memory_desc_t x, y;
@@ -25,14 +63,18 @@ static void describe(struct window *window, const struct build *build, const str
 
 int onednn_pool(struct op **op, const struct op_request *request, const struct pool_args *args, struct error *error)
 {
-    static const struct op_calls calls = { .forward = onednn_forward, .backward = onednn_backward, .free = onednn_free };
+    static const struct op_calls of_maximum = { .forward = maximum, .backward = onednn_backward, .free = onednn_free };
+    static const struct op_calls of_average = { .forward = onednn_forward, .backward = onednn_backward, .free = onednn_free };
     const struct tensor *x = request->inputs[0], *y = request->output;
     dnnl_prop_kind_t kind = request->training ? dnnl_forward_training : dnnl_forward_inference;
     struct build build;
     struct window w;
     dnnl_pooling_desc_t pooling;
-    if (build_begin(&build, sizeof(struct onednn_op), request, error))
+    if (build_begin(&build, sizeof(struct pool), request, error))
         return -1;
+    struct pool *self = (struct pool *)build.op;
+    self->x = x;
+    self->y = y;
     describe(&w, &build, args);
     dnnl_status_t status = dnnl_pooling_forward_desc_init(&pooling, kind, w.kind, &w.x, &w.y, w.stride, w.size, w.before, w.after);
     dnnl_primitive_desc_t forward = build_describe(&build, status, &pooling, NULL, "pooling, forward");
@@ -48,5 +90,5 @@ int onednn_pool(struct op **op, const struct op_request *request, const struct p
         };
         build_stage(&build, &build.op->backward, backward, "pooling, backward", to_dx, 3);
     }
-    return build_end(&build, &calls, op);
+    return build_end(&build, args->kind == POOL_MAX ? &of_maximum : &of_average, op);
 }

@@ -8,13 +8,13 @@ struct relu {
 };
 
 /* What is taken where `sign` is positive or a NaN. */
-static void rectify(float *restrict to, const float *sign, const float *from, size_t n)
+static void rectify(float *to, const float *sign, const float *from, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         to[i] = sign[i] <= 0 ? 0 : from[i];
 }
 
-static void rectify_bf16(uint16_t *restrict to, const uint16_t *sign, const uint16_t *from, size_t n)
+static void rectify_bf16(uint16_t *to, const uint16_t *sign, const uint16_t *from, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         bool negative = (sign[i] >= 0x8000) & ((sign[i] & 0x7fff) <= 0x7f80);
@@ -22,14 +22,19 @@ static void rectify_bf16(uint16_t *restrict to, const uint16_t *sign, const uint
     }
 }
 
+void onednn_rectify(const struct tensor *to, const struct tensor *from)
+{
+    if (to->precision == PRECISION_BF16)
+        rectify_bf16(to->data, from->data, from->data, element_count(to));
+    else
+        rectify(to->data, from->data, from->data, element_count(to));
+}
+
 static int forward(struct op *op, const struct step *step, struct error *error)
 {
     const struct relu *self = (const struct relu *)op;
     (void)step, (void)error;
-    if (self->y->precision == PRECISION_BF16)
-        rectify_bf16(self->y->data, self->x->data, self->x->data, element_count(self->y));
-    else
-        rectify(self->y->data, self->x->data, self->x->data, element_count(self->y));
+    onednn_rectify(self->y, self->x);
     return 0;
 }
 

@@ -16,7 +16,7 @@ static const struct backend *const fast[] = {
     &backend_onednn, &backend_onednn_nhwc,
 #endif
 };
-enum { N_FAST = sizeof fast / sizeof *fast, N_OWN = 2 };
+enum { N_FAST = sizeof fast / sizeof *fast };
 
 /* Everything that one run of a chain leaves. */
 struct outcome { float *y, *dx[NODE_INPUTS]; size_t n_y, n_x[NODE_INPUTS]; struct step_result result; };
@@ -154,15 +154,16 @@ static void test_chains(enum precision precision, bool training, int rounds)
 }
 
 /* A NaN among a chain's inputs shows in every output that it reaches in the reference. */
-static void keeps_nan(const struct backend *backend, const struct chain *chain, struct trial *trial, struct draws *draws)
+static void keeps_nan(const struct backend *backend, enum precision precision, bool training, const struct chain *chain, struct draws *draws)
 {
+    struct trial whole = { .in = { 3, 6, 7 }, .batch = 7 }, *trial = &whole;
     struct segment segments[2];
     float *y[2];
     trial_build(trial, chain, draws);
     for (int side = 0; side < 2; side++) {
         struct segment *segment = &segments[side];
         struct outcome outcome;
-        segment_open(segment, &(struct plan_request){ side ? backend : &backend_reference, NULL, &trial->graph, trial->batch, true, PRECISION_FP32 }, trial->from, trial->to);
+        segment_open(segment, &(struct plan_request){ side ? backend : &backend_reference, NULL, &trial->graph, trial->batch, training, precision }, trial->from, trial->to);
         run(segment, chain->n_inputs, false, 5, &outcome);
         outcome.dx[0][outcome.n_x[0] / 2] = NAN;
         segment_set_input(segment, 0, outcome.dx[0]);
@@ -173,7 +174,7 @@ static void keeps_nan(const struct backend *backend, const struct chain *chain, 
     }
     for (size_t i = 0; i < segment_output_floats(&segments[0]); i++)
         if (isnan(y[0][i]) && !isnan(y[1][i]))
-            fail_msg("%s: %s: a NaN became %g", backend->name, chain->name, (double)y[1][i]);
+            fail_msg("%s in %s, %s: %s: a NaN became %g", backend->name, precision_name(precision), training ? "training" : "evaluation", chain->name, (double)y[1][i]);
     for (int side = 0; side < 2; side++) {
         door_free(y[side]);
         segment_close(&segments[side]);
@@ -185,11 +186,12 @@ static void test_nan(void **state)
 {
     (void)state;
     struct draws draws = { 13, 0 };
-    for (int i = 0; i < N_OWN; i++) /* the maximum of oneDNN, and the ReLU in its normalization, make numbers of NaNs */
-        for (int c = 0; c < n_chains - 1; c++) { /* the last is the loss, which has no output */
-            struct trial trial = { .in = { 3, 6, 7 }, .batch = 7 };
-            keeps_nan(fast[i], &chains[c], &trial, &draws);
-        }
+    for (int i = 0; i < N_FAST; i++)
+        for (int p = 0; p < PRECISIONS; p++)
+            for (int c = 0; c < n_chains - 1 && fast[i]->offers((enum precision)p); c++) { /* the last is the loss, which has no output */
+                keeps_nan(fast[i], (enum precision)p, true, &chains[c], &draws);
+                keeps_nan(fast[i], (enum precision)p, false, &chains[c], &draws);
+            }
 }
 
 /* Everything from `offers` on is a function. */
