@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-bool cpu_offers_fp32(enum precision precision) { return precision == PRECISION_FP32; }
-
 int cpu_device_open(struct device **device, int index, struct error *error)
 {
     void *block;

@@ -10,7 +10,6 @@ struct device {
     void *engine;  /* oneDNN's engine and stream; NULL for the others */
 };
 
-bool cpu_offers_fp32(enum precision precision);
 int cpu_device_open(struct device **device, int index, struct error *error);
 void cpu_device_close(struct device *device);
 int cpu_allocate(struct device *device, void **block, size_t bytes, const char *what, struct error *error);

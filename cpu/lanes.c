@@ -51,11 +51,13 @@ static void tensor_in(struct device *device, const struct tensor *tensor, bool g
             to[(sample / LANES * count + i) * LANES + sample % LANES] = nchw[sample * count + i];
 }
 
+static bool offers(enum precision precision) { return precision == PRECISION_FP32; }
+
 const struct backend backend_lanes = {
     .name = "lanes",
     .help = "own kernels, sixteen samples to a vector",
     .fusions = { .conv_relu = true, .conv_pool = true, .linear_relu = true, .batchnorm_relu = true, .add_relu = true },
-    .offers = cpu_offers_fp32,
+    .offers = offers,
     .device_open = cpu_device_open,
     .device_close = cpu_device_close,
     .allocate = cpu_allocate,
