@@ -56,7 +56,7 @@ static bool offers(enum precision precision) { return precision == PRECISION_FP3
 const struct backend backend_lanes = {
     .name = "lanes",
     .help = "own kernels, sixteen samples to a vector",
-    .fusions = { .conv_relu = true, .conv_pool = true, .linear_relu = true, .batchnorm_relu = true, .add_relu = true },
+    .fusions = { .conv_relu = true, .conv_pool = true, .linear_relu = true, .batchnorm_add = true, .batchnorm_relu = true, .add_relu = true },
     .offers = offers,
     .device_open = cpu_device_open,
     .device_close = cpu_device_close,

@@ -84,7 +84,7 @@ struct op_request {
 };
 
 /* Which fusions its constructors take; the plan asks for no others. */
-struct fusions { bool conv_relu, conv_pool, linear_relu, batchnorm_relu, add_relu; };
+struct fusions { bool conv_relu, conv_pool, linear_relu, batchnorm_add, batchnorm_relu, add_relu; };
 
 /* ---- flat passes ---- */
 
@@ -144,6 +144,7 @@ struct backend {
     int (*relu)(struct op **op, const struct op_request *request, struct error *error);
     int (*batchnorm)(struct op **op, const struct op_request *request, const struct batchnorm_args *args, struct error *error);
     int (*add)(struct op **op, const struct op_request *request, const struct add_args *args, struct error *error);
+    int (*shortcut)(struct op **op, const struct op_request *request, const struct shortcut_args *args, struct error *error);
     int (*concat)(struct op **op, const struct op_request *request, struct error *error);
     int (*dropout)(struct op **op, const struct op_request *request, const struct dropout_args *args, struct error *error);
     int (*lrn)(struct op **op, const struct op_request *request, const struct lrn_args *args, struct error *error);
@@ -154,7 +155,6 @@ struct backend {
     void (*result)(struct op *loss, struct step_result *result);                                        /* of the last forward; waits for it */
     void (*tensor_out)(struct device *device, const struct tensor *tensor, bool gradient, float *nchw); /* to [B][C][H][W], for tests and predict */
     void (*tensor_in)(struct device *device, const struct tensor *tensor, bool gradient, const float *nchw);
-    int (*shortcut)(struct op **op, const struct op_request *request, const struct shortcut_args *args, struct error *error);
 
     /* ---- flat passes ---- */
     void (*copy)(struct device *device, float *to, const float *from, size_t n);

@@ -18,9 +18,13 @@ static void shape(struct graph *graph, struct node *node)
 
 static bool absorb(union layer_args *args, const struct node *next, const struct fusions *fusions)
 {
-    if (next->layer != &layer_relu || !fusions->batchnorm_relu || args->batchnorm.relu)
+    if (args->batchnorm.relu)
         return false;
-    return args->batchnorm.relu = true;
+    if (next->layer == &layer_add && fusions->batchnorm_add && !args->batchnorm.add)
+        return args->batchnorm.add = true;
+    if (next->layer == &layer_relu && fusions->batchnorm_relu)
+        return args->batchnorm.relu = true;
+    return false;
 }
 
 static int prepare(const struct backend *backend, struct op **op, const struct op_request *request, const union layer_args *args, struct error *error)

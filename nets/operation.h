@@ -10,8 +10,9 @@
  * (it is the first to run backward); each of the others writes that of a view, which is added right after. */
 struct operation {
     struct op *op;
-    const struct node *node;            /* the first of the chain: name, inputs, parameters */
+    const struct node *node;            /* the first of the chain: name, parameters */
     int last;                           /* number of the last of the chain */
+    int n_inputs, from[NODE_INPUTS];    /* numbers of the nodes that it reads: the first's, and what the others of the chain read besides */
     union layer_args args;
     struct tensor output;
     struct tensor *inputs[NODE_INPUTS]; /* the producer's output, or the view */

@@ -31,7 +31,7 @@ int plan_backward(struct plan *plan, const struct step *step, const struct plan_
             continue;
         if (operation->op->calls->backward(operation->op, step, error))
             return -1;
-        for (int k = 0; k < operation->node->n_inputs; k++)
+        for (int k = 0; k < operation->n_inputs; k++)
             if (operation->sums[k])
                 plan->backend->accumulate(plan->device, operation->sums[k], operation->inputs[k]);
         bool has_weights = operation->end > operation->begin;

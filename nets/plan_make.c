@@ -10,6 +10,8 @@
 #include "nets/arena.h"
 #include "nets/layer.h"
 
+#include <string.h>
+
 /* The number of the node that alone reads node `number`, or 0. */
 static int only_reader(const struct graph *graph, int number)
 {
@@ -35,6 +37,33 @@ static void parameter_range(struct operation *operation, const struct graph *gra
     }
 }
 
+/* What `next` reads besides the chain has been computed when the chain's first node is. */
+static bool is_in_time(const struct plan *plan, const struct operation *operation, const struct node *next)
+{
+    for (int k = 0; k < next->n_inputs; k++)
+        if (next->inputs[k] != operation->last && &plan->graph->nodes[next->inputs[k]] > operation->node)
+            return false;
+    return true;
+}
+
+static void read_also(struct operation *operation, const struct node *node)
+{
+    for (int k = 0; k < node->n_inputs; k++)
+        if (node->inputs[k] != operation->last) {
+            ASSERT(operation->n_inputs < NODE_INPUTS);
+            operation->from[operation->n_inputs++] = node->inputs[k];
+        }
+}
+
+static bool absorb(const struct plan *plan, struct operation *operation, const struct node *next)
+{
+    const struct layer *layer = operation->node->layer;
+    if (!layer->absorb || !is_in_time(plan, operation, next) || !layer->absorb(&operation->args, next, &plan->backend->fusions))
+        return false;
+    read_also(operation, next);
+    return true;
+}
+
 static void fuse(struct plan *plan)
 {
     const struct graph *graph = plan->graph;
@@ -47,10 +76,11 @@ static void fuse(struct plan *plan)
         operation->node = &graph->nodes[i];
         operation->args = graph->nodes[i].args;
         operation->last = i;
+        operation->n_inputs = graph->nodes[i].n_inputs;
+        memcpy(operation->from, graph->nodes[i].inputs, sizeof operation->from);
         plan->owner[i] = plan->n;
         int next;
-        while (operation->node->layer->absorb && (next = only_reader(graph, operation->last)) != 0 &&
-               operation->node->layer->absorb(&operation->args, &graph->nodes[next], &plan->backend->fusions)) {
+        while ((next = only_reader(graph, operation->last)) != 0 && absorb(plan, operation, &graph->nodes[next])) {
             operation->last = next;
             plan->owner[next] = plan->n;
         }
@@ -62,11 +92,11 @@ static void fuse(struct plan *plan)
 /* Whether a later operation, or a later input of the same one, reads the same tensor. */
 static bool read_later(const struct plan *plan, int reader, int slot)
 {
-    int producer = plan->owner[plan->operations[reader].node->inputs[slot]];
+    int producer = plan->owner[plan->operations[reader].from[slot]];
     for (int i = reader; i < plan->n; i++) {
-        const struct node *node = plan->operations[i].node;
-        for (int k = i == reader ? slot + 1 : 0; k < node->n_inputs; k++)
-            if (plan->owner[node->inputs[k]] == producer)
+        const struct operation *operation = &plan->operations[i];
+        for (int k = i == reader ? slot + 1 : 0; k < operation->n_inputs; k++)
+            if (plan->owner[operation->from[k]] == producer)
                 return true;
     }
     return false;
@@ -77,8 +107,8 @@ static void connect(struct plan *plan, int number, struct op_request *request)
     struct operation *operation = &plan->operations[number];
     const struct node *node = operation->node;
     operation->differentiable = node->n_params > 0;
-    for (int k = 0; k < node->n_inputs; k++) {
-        struct operation *producer = &plan->operations[plan->owner[node->inputs[k]]];
+    for (int k = 0; k < operation->n_inputs; k++) {
+        struct operation *producer = &plan->operations[plan->owner[operation->from[k]]];
         bool want = plan->training && producer->differentiable;
         operation->inputs[k] = &producer->output;
         if (want && read_later(plan, number, k)) {
@@ -98,7 +128,7 @@ static int prepare(struct plan *plan, int number, struct error *error)
     struct operation *operation = &plan->operations[number];
     const struct node *node = operation->node;
     struct op_request request = {
-        .device = plan->device, .training = plan->training, .precision = plan->precision, .batch = plan->batch, .n_inputs = node->n_inputs, .output = &operation->output,
+        .device = plan->device, .training = plan->training, .precision = plan->precision, .batch = plan->batch, .n_inputs = operation->n_inputs, .output = &operation->output,
     };
     operation->output.shape = graph->nodes[operation->last].out;
     operation->output.batch = plan->batch;
@@ -126,8 +156,8 @@ static int last_use(const struct plan *plan, int number)
 {
     int last = plan->operations[number].backward ? 2 * plan->n - 1 - number : number;
     for (int i = number + 1; i < plan->n; i++)
-        for (int k = 0; k < plan->operations[i].node->n_inputs; k++)
-            if (plan->owner[plan->operations[i].node->inputs[k]] == number) {
+        for (int k = 0; k < plan->operations[i].n_inputs; k++)
+            if (plan->owner[plan->operations[i].from[k]] == number) {
                 int use = plan->operations[i].backward ? 2 * plan->n - 1 - i : i;
                 last = use > last ? use : last;
                 if (i == plan->n - 1)
@@ -145,8 +175,8 @@ static int list_spans(struct plan *plan, struct span **list)
         struct tensor *output = &operation->output;
         int now = 2 * plan->n - 1 - i;
         want(list, &n, output->bytes, i, last_use(plan, i), &output->data);
-        for (int k = 0; k < operation->node->n_inputs; k++) {
-            struct operation *producer = &plan->operations[plan->owner[operation->node->inputs[k]]];
+        for (int k = 0; k < operation->n_inputs; k++) {
+            struct operation *producer = &plan->operations[plan->owner[operation->from[k]]];
             if (operation->sums[k])
                 want(list, &n, producer->output.bytes, now, now, &operation->views[k].gradient);
             else if (plan->training && producer->differentiable)
@@ -175,7 +205,7 @@ static int bind(struct plan *plan, struct span **list, int n, struct error *erro
         operation->op->saved = base + kept;
         operation->op->scratch = base + plan->bytes;
         kept += round_up(operation->op->saved_bytes, DOOR_ALIGNMENT);
-        for (int k = 0; k < operation->node->n_inputs; k++)
+        for (int k = 0; k < operation->n_inputs; k++)
             if (operation->sums[k])
                 operation->views[k].data = operation->sums[k]->data;
     }

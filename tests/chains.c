@@ -70,6 +70,13 @@ static int build_linear_relu(struct graph *graph, const int *x, struct shape in,
 static int build_relu(struct graph *graph, const int *x, struct shape in, struct draws *draws) { (void)in, (void)draws; return relu(graph, *x); }
 static int build_batchnorm(struct graph *graph, const int *x, struct shape in, struct draws *draws) { (void)in, (void)draws; return batchnorm(graph, *x, "op"); }
 static int build_batchnorm_relu(struct graph *graph, const int *x, struct shape in, struct draws *draws) { return relu(graph, build_batchnorm(graph, x, in, draws)); }
+static int build_batchnorm_add(struct graph *graph, const int *x, struct shape in, struct draws *draws)
+{
+    int y = build_batchnorm(graph, x, in, draws);
+    return draw_below(draws, 2) ? add(graph, y, x[1]) : add(graph, x[1], y);
+}
+
+static int build_batchnorm_add_relu(struct graph *graph, const int *x, struct shape in, struct draws *draws) { return relu(graph, build_batchnorm_add(graph, x, in, draws)); }
 static int build_add(struct graph *graph, const int *x, struct shape in, struct draws *draws) { (void)in, (void)draws; return add(graph, x[0], x[1]); }
 static int build_add_relu(struct graph *graph, const int *x, struct shape in, struct draws *draws) { return relu(graph, build_add(graph, x, in, draws)); }
 
@@ -110,6 +117,8 @@ const struct chain chains[] = {
     { "relu", 1, build_relu, 0, true },
     { "batchnorm", 1, build_batchnorm, 1e-4, false },
     { "batchnorm + relu", 1, build_batchnorm_relu, 1e-4, false },
+    { "batchnorm + add", 2, build_batchnorm_add, 1e-4, false },
+    { "batchnorm + add + relu", 2, build_batchnorm_add_relu, 1e-4, false },
     { "add", 2, build_add, 0, false },
     { "add + relu", 2, build_add_relu, 0, false },
     { "shortcut", 1, build_shortcut, 0, false },

@@ -73,7 +73,20 @@ void segment_close(struct segment *segment)
 
 static size_t tensor_floats(const struct tensor *tensor) { return (size_t)tensor->batch * shape_count(tensor->shape); }
 
-size_t segment_input_floats(const struct segment *segment, int k) { return tensor_floats(segment->plan->operations[segment->first].inputs[k]); }
+/* The k-th tensor that comes from in front of the segment. */
+static struct tensor *input(const struct segment *segment, int k)
+{
+    for (int i = segment->first; i <= segment->last; i++) {
+        const struct operation *operation = &segment->plan->operations[i];
+        for (int slot = 0; slot < operation->n_inputs; slot++)
+            if (segment->plan->owner[operation->from[slot]] < segment->first && k-- == 0)
+                return operation->inputs[slot];
+    }
+    fail_msg("%s: the segment has no input %d", segment->backend->name, k);
+    return NULL;
+}
+
+size_t segment_input_floats(const struct segment *segment, int k) { return tensor_floats(input(segment, k)); }
 
 size_t segment_output_floats(const struct segment *segment)
 {
@@ -95,7 +108,7 @@ void segment_params(const struct segment *segment, size_t *begin, size_t *end)
 
 void segment_set_input(struct segment *segment, int k, const float *x)
 {
-    segment->backend->tensor_in(segment->device, segment->plan->operations[segment->first].inputs[k], false, x);
+    segment->backend->tensor_in(segment->device, input(segment, k), false, x);
 }
 
 void segment_forward(struct segment *segment, float *y)
@@ -126,10 +139,10 @@ void segment_backward(struct segment *segment, const float *dy)
 
 bool segment_input_gradient(struct segment *segment, int k, float *dx)
 {
-    const struct tensor *input = segment->plan->operations[segment->first].inputs[k];
-    if (!input->gradient)
+    const struct tensor *x = input(segment, k);
+    if (!x->gradient)
         return false;
-    segment->backend->tensor_out(segment->device, input, true, dx);
+    segment->backend->tensor_out(segment->device, x, true, dx);
     return true;
 }
 
