@@ -34,7 +34,7 @@ LEFT_OUT := $(if $(filter 1,$(ONEDNN)),,$(wildcard cpu/dnnl*.c)) trainer/main.c
 LIBRARY := $(patsubst %.c,$(B)/%.o,$(filter-out $(LEFT_OUT),$(wildcard $(addsuffix /*.c,$(ROOMS)))))
 TESTS := $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/fuzz_*.c),$(wildcard tests/*.c)))
 FUZZERS := $(patsubst tests/fuzz_%.c,%,$(wildcard tests/fuzz_*.c))
-FUZZED := $(filter $(addprefix $(B)/,base/% data/% nets/% trainer/config% trainer/weights%),$(LIBRARY))
+FUZZED := $(filter $(addprefix $(B)/,base/% data/% nets/% trainer/config% trainer/interval% trainer/weights%),$(LIBRARY))
 BENCHES := $(patsubst bench/%.c,build/release/bench/%,$(wildcard bench/*.c))
 
 all: $(B)/onestep

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/sizes.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -140,6 +141,27 @@ int door_rename(const char *from, const char *to) { return faulty(DOOR_RENAME) ?
 int door_mkdir(const char *path) { return faulty(DOOR_MKDIR) ? -1 : mkdir(path, 0777); }
 int door_remove(const char *path) { return faulty(DOOR_REMOVE) ? -1 : remove(path); }
 bool door_exists(const char *path) { return access(path, F_OK) == 0; }
+
+int door_list_folder(const char *path, int (*take)(void *context, const char *name), void *context)
+{
+    if (faulty(DOOR_OPEN))
+        return -1;
+    DIR *folder = opendir(path);
+    if (!folder)
+        return -1;
+    int result = 0, number = 0;
+    for (;;) {
+        errno = 0;
+        const struct dirent *entry = readdir(folder);
+        number = errno;
+        if (!entry || (result = take(context, entry->d_name)) != 0)
+            break;
+    }
+    if (closedir(folder) && !number)
+        number = errno;
+    errno = number;
+    return result || number ? -1 : 0;
+}
 
 int door_allocate(void **block, size_t bytes, const char *what, struct error *error)
 {

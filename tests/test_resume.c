@@ -138,18 +138,17 @@ RESUMES(dcasgd_in_turn, "train.algorithm=dcasgd", "async.adaptive=true", "worker
 /* A recorded run, and replays of it that are interrupted. */
 static void asgd_replayed_with(const char *const *settings)
 {
-    char record[64], path[64], setting[96], replay[96];
+    char path[48], record[64], replay[64];
     struct session free_run;
     struct error error = { 0 };
     snprintf(path, sizeof path, "/tmp/onestep-resume-%d", (int)getpid());
     snprintf(record, sizeof record, "async.record=%s", path);
     snprintf(replay, sizeof replay, "async.replay=%s", path);
-    snprintf(setting, sizeof setting, "%s", "async.order=replay");
     struct settings recorded = settings_join(LIST("train.iterations=30", "workers.jitter=1", "net.name=normed", "async.order=free", record), settings);
     session_open(&free_run, recorded.rows);
     session_train(&free_run);
     assert_int_equal(service_write(&free_run.run->service, path, &error), 0);
-    struct settings replayed = settings_join(LIST(setting, replay), settings);
+    struct settings replayed = settings_join(LIST("async.order=replay", replay), settings);
     assert_resumes_all(replayed.rows);
     session_close(&free_run);
     unlink(path);

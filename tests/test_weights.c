@@ -310,7 +310,7 @@ static void what_is_saved_loads(void **state)
         saved.stats[i] = -(float)(i + 1) / 7;
     const struct weights_metadata metadata = { .config = config, .iteration = 1234567890123, .sample_offset = 5, .classes = classes };
     for (int round = 0; round < 2; round++) /* new, then over an older one */
-        assert_int_equal(weights_save(path, &net->graph, saved.weights, saved.stats, NULL, &metadata, &error), 0);
+        assert_int_equal(weights_save(path, &(struct weights_contents){ .graph = &net->graph, .weights = saved.weights, .stats = saved.stats, .average = NULL, .metadata = &metadata }, NULL, &error), 0);
     if (weights_load(path, &net->graph, net->weights, net->stats, &error))
         fail_msg("%s", error.text);
     assert_memory_equal(net->weights, saved.weights, sizeof saved.weights);
@@ -324,7 +324,7 @@ static void what_is_saved_loads(void **state)
     assert_non_null(strstr(text + 8, "\"fc1.weight\":{\"dtype\":\"F32\",\"shape\":[3,2],\"data_offsets\":[0,24]}"));
     door_free(text);
     door_fail_at(DOOR_WRITE, 3, 28, false);
-    assert_int_equal(weights_save(path, &net->graph, net->weights, net->stats, NULL, &metadata, &error), -1);
+    assert_int_equal(weights_save(path, &(struct weights_contents){ .graph = &net->graph, .weights = net->weights, .stats = net->stats, .average = NULL, .metadata = &metadata }, NULL, &error), -1);
     assert_int_equal(error.code, EXIT_OUTPUT);
     error = (struct error){ 0 };
     assert_int_equal(weights_load(path, &net->graph, net->weights, net->stats, &error), 0); /* the older one stays */
@@ -350,7 +350,7 @@ static void averages_are_saved_too(void **state)
     for (int i = 0; i < 2 * STATS; i++)
         stats[i] = (float)i / 7;
     const struct weights_metadata metadata = { .config = "" };
-    assert_int_equal(weights_save(path, &net->graph, weights, stats, average, &metadata, &error), 0);
+    assert_int_equal(weights_save(path, &(struct weights_contents){ .graph = &net->graph, .weights = weights, .stats = stats, .average = average, .metadata = &metadata }, NULL, &error), 0);
     if (weights_load(path, &net->graph, net->weights, net->stats, &error))
         fail_msg("%s", error.text);
     assert_memory_equal(net->weights, weights, sizeof weights);

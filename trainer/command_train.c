@@ -5,17 +5,11 @@
 #include "base/file.h"
 #include "trainer/choose.h"
 #include "trainer/config_network.h"
-#include "trainer/folder.h"
-#include "trainer/message.h"
-#include "trainer/metrics.h"
-#include "trainer/progress.h"
-#include "trainer/run.h"
 #include "trainer/server.h"
 #include "trainer/signals.h"
 #include "trainer/summary.h"
-#include "trainer/topology.h"
 #include "trainer/trace_file.h"
-#include "trainer/weights.h"
+#include "trainer/training.h"
 
 #include <math.h>
 #include <signal.h>
@@ -23,63 +17,94 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: onestep train CONFIG [--set section.key=value]... [--output DIR]\n\n"
+    "usage: onestep train CONFIG [--set section.key=value]... [--output DIR] [--resume [FILE|DIR]]\n"
+    "       onestep train --resume FILE|DIR [--set section.key=value]...\n\n"
     "Trains as the config says (onestep config --help lists its keys) and writes into DIR (default: runs/NAME-NNN):\n"
-    "  config.ini            the config with every choice made; it repeats the run\n"
-    "  metrics.csv           a row per epoch, and per step with train.log_every\n"
-    "  weights.safetensors   the final weights, by torchvision's names\n"
-    "  trace.json            with output.trace: who did what when (chrome://tracing)\n"
-    "Ctrl-C finishes the step, writes all of that, and exits with 130; a second one leaves at once.\n";
+    "  config.ini             the config with every choice made; it repeats the run\n"
+    "  metrics.csv            a row per epoch, and per step with train.log_every\n"
+    "  checkpoint-*           the run's whole state, every checkpoint.every and on a stop\n"
+    "  weights.safetensors    the final weights, by torchvision's names\n"
+    "  trace.json             with output.trace: who did what when (chrome://tracing)\n"
+    "Ctrl-C finishes the step, writes all of that, and exits with 130; a second one leaves at once.\n\n"
+    "--resume goes on from FILE, or from the newest valid checkpoint of DIR (without either: of --output DIR), to the bytes that the run would have ended on. Without CONFIG\n"
+    "the config is the checkpoint's; what the state depends on (net, data, algorithm, workers, seed) cannot change.\n";
 
-/* Everything that one run of the command holds, to be closed in one place. */
-struct session {
-    const char *config_path;
-    char name[64]; /* of the config: its file without folder and ending */
-    struct config config;
-    struct topology topology;
-    struct dataset train, test;
-    struct graph graph;
-    const struct backend *backend;
-    float *first_weights, *first_stats;
-    struct folder folder;
-    struct metrics metrics;
-    struct progress progress;
-    struct run *run;
-};
+/* The words after the config, if there was one. Settings go into the config at once; without a config they wait for the checkpoint's. */
+struct words { int n; char **words; char *sets[64]; int n_sets; };
 
-static int read_words(struct session *session, int n, char **words, struct error *error)
+static int read_set(struct training *training, struct words *words, char *assignment, struct error *error)
 {
-    if (n < 1 || words[0][0] == '-')
-        return fail(error, EXIT_USAGE, "train: want a config file first, got %s; onestep train --help", n ? words[0] : "nothing");
-    session->config_path = words[0];
-    const char *slash = strrchr(words[0], '/'), *base = slash ? slash + 1 : words[0];
-    snprintf(session->name, sizeof session->name, "%.*s", (int)strcspn(base, "."), base);
-    config_defaults(&session->config);
-    if (config_read(&session->config, words[0], error))
+    if (training->config_path)
+        return config_set(&training->config, assignment, error);
+    if (words->n_sets == (int)(sizeof words->sets / sizeof *words->sets))
+        return fail(error, EXIT_USAGE, "train: --set: want at most %d of them, got another", words->n_sets);
+    words->sets[words->n_sets++] = assignment;
+    return 0;
+}
+
+/* Reads the word at i, and what belongs to it; returns where the next is, or -1. */
+static int read_word(struct training *training, struct words *words, int i, struct error *error)
+{
+    const char *word = words->words[i];
+    char *value = i + 1 < words->n ? words->words[i + 1] : NULL;
+    bool set = strcmp(word, "--set") == 0;
+    if (strcmp(word, "--resume") == 0) {
+        bool given = value && strncmp(value, "--", 2) != 0;
+        training->resumption.asked = true;
+        if (given && strlen(value) >= sizeof training->resumption.from)
+            return fail(error, EXIT_USAGE, "train: --resume: want a shorter path, got %.60s...", value);
+        snprintf(training->resumption.from, sizeof training->resumption.from, "%s", given ? value : "");
+        return i + 1 + given;
+    }
+    if (!set && strcmp(word, "--output") != 0)
+        return fail(error, EXIT_USAGE, "train: want --set, --output or --resume, got \"%s\"; onestep train --help", word);
+    if (!value)
+        return fail(error, EXIT_USAGE, "train: %s: want %s after it, got nothing", word, set ? "section.key=value" : "a folder");
+    if (set ? read_set(training, words, value, error) : config_set_key(&training->config, "--output", "output", "dir", value, error))
         return -1;
-    for (int i = 1; i < n; i += 2) {
-        bool set = strcmp(words[i], "--set") == 0;
-        if (!set && strcmp(words[i], "--output") != 0)
-            return fail(error, EXIT_USAGE, "train: want --set or --output, got \"%s\"; onestep train --help", words[i]);
-        if (i + 1 == n)
-            return fail(error, EXIT_USAGE, "train: %s: want %s after it, got nothing", words[i], set ? "section.key=value" : "a folder");
-        if (set ? config_set(&session->config, words[i + 1], error) : config_set_key(&session->config, "--output", "output", "dir", words[i + 1], error))
+    return i + 2;
+}
+
+static int read_words(struct training *training, int n, char **given, struct error *error)
+{
+    struct words words = { .n = n, .words = given };
+    int i = 0;
+    bool resume_first = n && strcmp(given[0], "--resume") == 0;
+    if (n < 1 || (given[0][0] == '-' && !resume_first))
+        return fail(error, EXIT_USAGE, "train: want a config file first, got %s; onestep train --help", n ? given[0] : "nothing");
+    config_defaults(&training->config);
+    if (!resume_first) {
+        training->config_path = given[i++];
+        const char *slash = strrchr(given[0], '/'), *base = slash ? slash + 1 : given[0];
+        snprintf(training->name, sizeof training->name, "%.*s", (int)strcspn(base, "."), base);
+        if (config_read(&training->config, given[0], error))
             return -1;
     }
-    return config_check(&session->config, words[0], error);
+    while (i < n)
+        if ((i = read_word(training, &words, i, error)) < 0)
+            return -1;
+    if (training->config_path && config_check(&training->config, training->config_path, error))
+        return -1;
+    if (!training->resumption.asked)
+        return 0;
+    if (training_find(training, words.n_sets, words.sets, error))
+        return -1;
+    if (!training->config_path)
+        training->config_path = "--resume";
+    return 0;
 }
 
 /* K, and what else the config leaves to the program. */
-static int settle(struct session *session, struct error *error)
+static int settle(struct training *training, struct error *error)
 {
-    struct config *config = &session->config;
-    if (topology_read(&session->topology, error))
+    struct config *config = &training->config;
+    if (topology_read(&training->topology, error))
         return -1;
-    int cores = session->topology.cores;
+    int cores = training->topology.cores;
     if (!config->workers.count)
         config->workers.count = cores < WORKERS_MAX ? cores : WORKERS_MAX;
     if (config->workers.slowdown.n != 1 && config->workers.slowdown.n != config->workers.count)
-        return fail(error, EXIT_USAGE, "%s: [workers] slowdown: want one number, or one for each of %lld workers, got %d", session->config_path, (long long)config->workers.count, config->workers.slowdown.n);
+        return fail(error, EXIT_USAGE, "%s: [workers] slowdown: want one number, or one for each of %lld workers, got %d", training->config_path, (long long)config->workers.count, config->workers.slowdown.n);
     if (config->workers.count > cores)
         fprintf(stderr, "onestep: warning: %lld workers share %d cores\n", (long long)config->workers.count, cores);
     bool repeats = algorithm_of(config->train.algorithm)->synchronous || config->async.order != ORDER_FREE;
@@ -89,157 +114,150 @@ static int settle(struct session *session, struct error *error)
 }
 
 /* Names the config's file and key before what a room that knows no config has said. */
-static int place_in_config(const struct session *session, const char *key, struct error *error)
+static int place_in_config(const struct training *training, const char *key, struct error *error)
 {
     char place[400];
-    snprintf(place, sizeof place, "%.300s: %s", session->config_path, key);
+    snprintf(place, sizeof place, "%.300s: %s", training->config_path, key);
     return error->code == EXIT_USAGE ? error_place(error, place) : -1;
 }
 
-static int open_data(struct session *session, struct error *error)
+static int open_data(struct training *training, struct error *error)
 {
-    struct config *config = &session->config;
+    struct config *config = &training->config;
     char path[4096];
     if (strcmp(config->data.path, "auto") == 0) {
         if (dataset_find(config->data.dataset, path, sizeof path, error))
-            return place_in_config(session, "[data] dataset", error);
+            return place_in_config(training, "[data] dataset", error);
         if (config_set_key(config, "data.path = auto", "data", "path", path, error))
             return -1;
     }
     struct dataset_request request = {
         .name = config->data.dataset, .path = config->data.path, .split = SPLIT_TRAIN, .limit = config->data.limit, .seed = (uint64_t)config->train.seed,
     };
-    if (dataset_open(&session->train, &request, error))
-        return place_in_config(session, "[data] dataset", error);
+    if (dataset_open(&training->train, &request, error))
+        return place_in_config(training, "[data] dataset", error);
     request.split = SPLIT_TEST;
     request.limit = config->data.test_limit;
-    return dataset_open(&session->test, &request, error);
+    return dataset_open(&training->test, &request, error);
 }
 
-static int build_graph(struct session *session, struct error *error)
+static int build_graph(struct training *training, struct error *error)
 {
-    const struct dataset *data = &session->train;
-    return config_network(&session->graph, &session->config, session->config_path, (struct shape){ data->channels, data->height, data->width }, data->classes, error);
+    const struct dataset *data = &training->train;
+    return config_network(&training->graph, &training->config, training->config_path, (struct shape){ data->channels, data->height, data->width }, data->classes, error);
 }
 
-static int load_weights(struct session *session, struct error *error)
+static int load_weights(struct training *training, struct error *error)
 {
-    const struct config *config = &session->config;
+    const struct config *config = &training->config;
     void *weights, *stats;
-    if (strcmp(config->train.init, "random") == 0)
+    if (strcmp(config->train.init, "random") == 0 || training->resumption.asked)
         return 0;
-    if (door_allocate(&weights, session->graph.params.total * sizeof(float), "the first weights", error))
+    if (door_allocate(&weights, training->graph.params.total * sizeof(float), "the first weights", error))
         return -1;
-    session->first_weights = weights;
-    if (door_allocate(&stats, session->graph.stats.total * sizeof(float), "the first statistics", error))
+    training->first_weights = weights;
+    if (door_allocate(&stats, training->graph.stats.total * sizeof(float), "the first statistics", error))
         return -1;
-    session->first_stats = stats;
-    graph_init_stats(&session->graph, stats);
-    return weights_load(config->train.init, &session->graph, weights, stats, error);
+    training->first_stats = stats;
+    graph_init_stats(&training->graph, stats);
+    return weights_load(config->train.init, &training->graph, weights, stats, error);
 }
 
-static int open_run(struct session *session, struct error *error)
+static int open_run(struct training *training, struct error *error)
 {
-    struct config *config = &session->config;
+    struct config *config = &training->config;
     int processors[WORKERS_MAX];
     struct choice choice;
-    if (choose_backend(&choice, config, &session->graph, session->topology.model, error))
+    if (choose_backend(&choice, config, &training->graph, training->topology.model, error))
         return -1;
-    session->backend = choice.backend;
+    training->backend = choice.backend;
     snprintf(config->cpu.backend, CONFIG_TEXT, "%s", choice.backend->name);
     config->train.precision = (int)choice.precision;
     for (int k = 0; k < config->workers.count; k++)
-        processors[k] = config->workers.pin && config->workers.count <= session->topology.cores ? session->topology.processors[k] : -1;
+        processors[k] = config->workers.pin && config->workers.count <= training->topology.cores ? training->topology.processors[k] : -1;
     const struct run_request request = {
-        .config = config, .backend = session->backend, .graph = &session->graph, .train = &session->train, .test = &session->test, .k = (int)config->workers.count,
-        .first_weights = session->first_weights, .first_stats = session->first_stats, .processors = processors,
+        .config = config, .backend = training->backend, .graph = &training->graph, .train = &training->train, .test = &training->test, .k = (int)config->workers.count,
+        .first_weights = training->first_weights, .first_stats = training->first_stats, .processors = processors, .resume = training->resumption.asked,
     };
-    return run_open(&session->run, &request, error);
+    if (run_open(&training->run, &request, error))
+        return -1;
+    return training->resumption.asked ? training_go_on(training, error) : 0;
 }
 
-static int open_files(struct session *session, struct error *error)
+static int open_metrics(struct training *training, const char *path, struct error *error)
+{
+    const struct run *run = training->run;
+    const struct resumption *resumption = &training->resumption;
+    int64_t global_batch = training->config.data.batch * run->k;
+    bool whole;
+    if (!resumption->asked)
+        return metrics_open(&training->metrics, path, &run->schedule, global_batch, error);
+    if (metrics_resume(&training->metrics, path, &run->schedule, global_batch, &resumption->mark, resumption->iteration, &whole, error))
+        return -1;
+    if (!whole)
+        fprintf(stderr, "onestep: warning: %s: does not hold all rows up to iteration %lld; going on behind those that are there\n", path, (long long)resumption->iteration);
+    return 0;
+}
+
+/* The config that goes with the weights: what changes no result stays out, so that equal runs give equal files. */
+static void write_about(struct training *training)
+{
+    struct config about = training->config, plain;
+    config_defaults(&plain);
+    about.output = plain.output;
+    about.checkpoint = plain.checkpoint;
+    about.data.loader_threads = plain.data.loader_threads;
+    about.data.prefetch = plain.data.prefetch;
+    config_write(&about, training->about, sizeof training->about);
+}
+
+static int open_files(struct training *training, struct error *error)
 {
     char path[1200], text[16384];
-    const struct run *run = session->run;
     signals_catch(); /* from the first file on: a stop leaves none of them half-written */
-    if (folder_make(&session->folder, &session->config, session->name, error) || folder_file(&session->folder, "config.ini", path, sizeof path, error))
+    training->config.output.overwrite |= training->resumption.asked; /* the folder that it goes on in is there */
+    if (folder_make(&training->folder, &training->config, training->name, error) || folder_file(&training->folder, "config.ini", path, sizeof path, error))
         return -1;
-    size_t n = config_write(&session->config, text, sizeof text);
-    if (file_replace(path, &(struct file_part){ text, n }, 1, error) || folder_file(&session->folder, "metrics.csv", path, sizeof path, error))
+    size_t n = config_write(&training->config, text, sizeof text);
+    write_about(training);
+    if (file_replace(path, &(struct file_part){ text, n }, 1, error) || folder_file(&training->folder, "metrics.csv", path, sizeof path, error))
         return -1;
-    return metrics_open(&session->metrics, path, &run->schedule, session->config.data.batch * run->k, error);
+    return open_metrics(training, path, error);
 }
 
-static void print_start(const struct session *session)
+static void print_start(const struct training *training)
 {
     char emulated[256], algorithm[32], local[64] = "", word[32], train[32], test[32], length[32], epoch[32];
-    const struct config *config = &session->config;
+    const struct config *config = &training->config;
     config_word("train", "algorithm", config->train.algorithm, algorithm, sizeof algorithm);
     if (config->train.algorithm == ALGORITHM_ODSGD) {
         config_word("odsgd", "local_update", config->odsgd.local_update, word, sizeof word);
         snprintf(local, sizeof local, " (%s, after %lld iterations)", word, (long long)config->odsgd.warmup);
     }
     summary_emulated(config, emulated, sizeof emulated);
-    graph_describe(&session->graph, stdout);
+    graph_describe(&training->graph, stdout);
     printf("\nalgorithm  %s%s\n", algorithm, local);
-    printf("workers    %lld of batch %lld, on %s in %s\n", (long long)config->workers.count, (long long)config->data.batch, session->backend->name, precision_name((enum precision)config->train.precision));
-    printf("data       %s, %s training images, %s test images\n", config->data.dataset, grouped(session->train.n, train), grouped(session->test.n, test));
-    printf("length     %s iterations, %s an epoch; %d buckets\n", grouped(session->run->iterations, length), grouped(session->run->iterations_per_epoch, epoch), session->run->buckets.n);
-    if (session->graph.stats.n)
+    printf("workers    %lld of batch %lld, on %s in %s\n", (long long)config->workers.count, (long long)config->data.batch, training->backend->name, precision_name((enum precision)config->train.precision));
+    printf("data       %s, %s training images, %s test images\n", config->data.dataset, grouped(training->train.n, train), grouped(training->test.n, test));
+    printf("length     %s iterations, %s an epoch; %d buckets\n", grouped(training->run->iterations, length), grouped(training->run->iterations_per_epoch, epoch), training->run->buckets.n);
+    if (training->graph.stats.n)
         printf("bn_stats   %s\n", config->train.bn_stats == BN_STATS_WORKER0 ? "worker0: evaluation uses worker 0's running statistics" : "mean: evaluation uses the merge of the workers' running statistics");
     if (config->train.ema_decay > 0)
         printf("evaluated  the weights' moving average, decay %g\n", config->train.ema_decay);
     if (*emulated)
         printf("emulated   %s\n", emulated);
-    printf("into       %s\n\n", session->folder.path);
-    if (config->train.algorithm == ALGORITHM_ODSGD && config->odsgd.warmup >= session->run->iterations)
+    if (training->resumption.asked)
+        printf("resumed    from iteration %s, %s\n", grouped(training->resumption.iteration, length), training->written.last);
+    printf("into       %s\n\n", training->folder.path);
+    if (config->train.algorithm == ALGORITHM_ODSGD && config->odsgd.warmup >= training->run->iterations)
         printf("its warm-up of %lld iterations is as long as the run or longer: this is SSGD\n\n", (long long)config->odsgd.warmup);
     fflush(stdout);
 }
 
-/* Reports until the server has ended. When metrics cannot be written the run stops as on a signal: its weights may still be saved. */
-static void follow(struct session *session, struct error *error)
-{
-    struct run *run = session->run;
-    struct transport *transport = &run->transport;
-    struct message report;
-    bool asked = false;
-    for (;;) {
-        if (!asked && (signals_caught() || error->code)) {
-            asked = true;
-            run_ask_stop(run);
-        }
-        if (!transport->calls->receive(transport, run_main_end(run), &report)) {
-            transport->calls->wait(transport, run_main_end(run), door_now_ns() + 100000000);
-            continue;
-        }
-        if (report.kind == REPORT_FINISHED)
-            return;
-        if (report.kind == REPORT_SNAPSHOT)
-            atomic_store_explicit(&run->snapshot->busy, false, memory_order_release);
-        if (report.kind == REPORT_SNAPSHOT || report.kind == REPORT_MARK)
-            continue;
-        if (report.kind != REPORT_PROGRESS && !error->code)
-            metrics_take(&session->metrics, &report, error);
-        progress_report(&session->progress, &report, &session->metrics);
-    }
-}
-
-/* The config that goes with the weights: what changes no result stays out, so that equal runs give equal files. */
-static void write_about(const struct session *session, char *text, size_t bytes)
-{
-    struct config about = session->config, plain;
-    config_defaults(&plain);
-    about.output = plain.output;
-    about.data.loader_threads = plain.data.loader_threads;
-    about.data.prefetch = plain.data.prefetch;
-    config_write(&about, text, bytes);
-}
-
 /* A loss is checked in every step; the last update is not behind any. */
-static int check_finite(const struct session *session, const float *weights, struct error *error)
+static int check_finite(const struct training *training, const float *weights, struct error *error)
 {
-    const struct param_map *params = &session->graph.params;
+    const struct param_map *params = &training->graph.params;
     for (int i = 0; i < params->n; i++)
         for (size_t j = 0; j < params->rows[i].count; j++)
             if (!isfinite(weights[params->rows[i].offset + j]))
@@ -247,62 +265,81 @@ static int check_finite(const struct session *session, const float *weights, str
     return 0;
 }
 
-static int write_results(struct session *session, struct error *error)
+static int write_results(struct training *training, struct error *error)
 {
-    const struct run *run = session->run;
-    char path[1200], text[16384];
+    const struct run *run = training->run;
+    char path[1200];
     void *stats;
-    if (check_finite(session, run_final_weights(run), error))
+    if (check_finite(training, run_final_weights(run), error))
         return -1;
-    write_about(session, text, sizeof text);
-    const struct weights_metadata metadata = {
-        .config = text, .iteration = run->server->tally.iterations, .sample_offset = run->server->tally.iterations * run->k * session->config.data.batch, .classes = session->test.class_names,
-    };
-    if (folder_file(&session->folder, "weights.safetensors", path, sizeof path, error) ||
+    struct weights_metadata metadata = training_metadata(training);
+    metadata.iteration = run->server->tally.iterations;
+    metadata.sample_offset = run->server->tally.iterations * run->k * training->config.data.batch;
+    if (folder_file(&training->folder, "weights.safetensors", path, sizeof path, error) ||
         door_allocate(&stats, run->n_stats * sizeof(float), "the final statistics", error))
         return -1;
     run_final_stats(run, stats);
-    int result = weights_save(path, &session->graph, run_final_weights(run), stats, run_final_average(run), &metadata, error);
+    const struct weights_contents contents = { .graph = &training->graph, .weights = run_final_weights(run), .stats = stats, .average = run_final_average(run), .metadata = &metadata };
+    int result = weights_save(path, &contents, NULL, error);
     door_free(stats);
-    if (result == 0 && session->config.output.trace)
-        result = folder_file(&session->folder, "trace.json", path, sizeof path, error) || trace_file_write(path, run, error) ? -1 : 0;
-    if (result == 0 && *session->config.async.record)
-        result = service_write(&run->service, session->config.async.record, error);
+    if (result == 0 && training->config.output.trace)
+        result = folder_file(&training->folder, "trace.json", path, sizeof path, error) || trace_file_write(path, run, error) ? -1 : 0;
+    if (result == 0 && *training->config.async.record)
+        result = service_write(&run->service, training->config.async.record, error);
     return result;
 }
 
-static int train(struct session *session, struct error *error)
+static void print_written(const struct training *training)
 {
-    struct run *run = session->run;
-    print_start(session);
-    progress_open(&session->progress, &run->schedule, session->config.data.batch * run->k);
+    const struct written *written = &training->written;
+    if (written->n)
+        printf("\ncheckpoints: %d written beside the training, %.1f MiB and %.0f ms each\n", written->n, (double)written->bytes / (1 << 20), (double)written->ns / 1e6 / written->n);
+    if (training->metrics.newest.best_iteration >= 0)
+        printf("best accuracy: %.2f %%, after iteration %lld\n", 100 * training->metrics.newest.best_accuracy, (long long)training->metrics.newest.best_iteration);
+    printf("\nwritten: %s/weights.safetensors, metrics.csv, config.ini\n", training->folder.path);
+}
+
+static int train(struct training *training, struct error *error)
+{
+    struct run *run = training->run;
+    print_start(training);
+    progress_open(&training->progress, &run->schedule, training->config.data.batch * run->k);
     if (run_start(run, error))
         return -1;
-    follow(session, error);
+    training_follow(training, error);
     int joined = run_join(run, error);
-    metrics_close(&session->metrics, error);
-    progress_close(&session->progress, &session->metrics);
-    if (joined || write_results(session, error))
+    metrics_close(&training->metrics, error);
+    progress_close(&training->progress, &training->metrics);
+    if (joined || write_results(training, error))
         return -1;
     if (error->code) { /* of the metrics */
         size_t used = strlen(error->text);
-        snprintf(error->text + used, sizeof error->text - used, "; the weights are in %s/weights.safetensors", session->folder.path);
+        snprintf(error->text + used, sizeof error->text - used, "; the weights are in %s/weights.safetensors", training->folder.path);
         return -1;
     }
-    summary_print(stdout, run, &session->metrics);
-    printf("\nwritten: %s/weights.safetensors, metrics.csv, config.ini\n", session->folder.path);
+    summary_print(stdout, run, &training->metrics);
+    print_written(training);
     return 0;
 }
 
-static void close_session(struct session *session)
+/* What was lost, and what was not. */
+static void name_last_checkpoint(const struct training *training, struct error *error)
 {
-    run_close(session->run);
-    metrics_release(&session->metrics);
-    graph_release(&session->graph);
-    dataset_close(&session->train);
-    dataset_close(&session->test);
-    door_free(session->first_weights);
-    door_free(session->first_stats);
+    size_t used = strlen(error->text);
+    if (*training->written.last)
+        snprintf(error->text + used, sizeof error->text - used, "; the last good checkpoint is %s", training->written.last);
+}
+
+static void close_training(struct training *training)
+{
+    run_close(training->run);
+    metrics_release(&training->metrics);
+    graph_release(&training->graph);
+    dataset_close(&training->train);
+    dataset_close(&training->test);
+    door_free(training->first_weights);
+    door_free(training->first_stats);
+    door_free(training->resumption.list.iterations);
 }
 
 int command_train(int n, char **words, struct error *error)
@@ -311,17 +348,16 @@ int command_train(int n, char **words, struct error *error)
         fputs(help, stdout);
         return 0;
     }
-    struct session session = { .metrics.fd = -1 };
-    int failed = read_words(&session, n, words, error) || settle(&session, error) || open_data(&session, error) || build_graph(&session, error) ||
-                 load_weights(&session, error) || open_run(&session, error) || open_files(&session, error) || train(&session, error);
+    struct training training = { .metrics.fd = -1 };
+    int failed = read_words(&training, n, words, error) || settle(&training, error) || open_data(&training, error) || build_graph(&training, error) ||
+                 load_weights(&training, error) || open_run(&training, error) || open_files(&training, error) || train(&training, error);
     int signal_number = signals_caught();
-    int64_t stopped_at = session.run ? session.run->server->tally.iterations : 0;
-    close_session(&session);
-    if (failed)
-        return -1;
-    if (!signal_number)
-        return 0;
-    fail(error, EXIT_SIGNAL + signal_number, "stopped by %s after iteration %lld; the weights are in %s/weights.safetensors", signal_number == SIGINT ? "SIGINT" : "SIGTERM",
-         (long long)stopped_at, session.folder.path);
-    return error->code;
+    int64_t stopped_at = training.run ? training.run->server->tally.iterations : 0;
+    if (!failed && signal_number)
+        fail(error, EXIT_SIGNAL + signal_number, "stopped by %s after iteration %lld; the weights are in %s/weights.safetensors", signal_number == SIGINT ? "SIGINT" : "SIGTERM",
+             (long long)stopped_at, training.folder.path);
+    if (error->code)
+        name_last_checkpoint(&training, error);
+    close_training(&training);
+    return failed ? -1 : error->code;
 }

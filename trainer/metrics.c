@@ -11,17 +11,55 @@
 
 static const char header[] = "kind,epoch,iteration,samples,lr,train_loss,train_accuracy,test_loss,test_accuracy,test_top5,images_per_s,seconds\n";
 
-int metrics_open(struct metrics *metrics, const char *path, const struct schedule *schedule, int64_t global_batch, struct error *error)
+static int append(struct metrics *metrics, const char *text, size_t n, struct error *error)
+{
+    metrics->newest.bytes += (int64_t)n;
+    return file_append(metrics->fd, metrics->path, text, n, error);
+}
+
+static void begin(struct metrics *metrics, const char *path, const struct schedule *schedule, int64_t global_batch)
 {
     memset(metrics, 0, sizeof *metrics);
-    metrics->fd = -1;
     metrics->schedule = schedule;
     metrics->global_batch = global_batch;
+    metrics->newest.best_iteration = -1;
     snprintf(metrics->path, sizeof metrics->path, "%s", path);
+}
+
+int metrics_open(struct metrics *metrics, const char *path, const struct schedule *schedule, int64_t global_batch, struct error *error)
+{
+    begin(metrics, path, schedule, global_batch);
     metrics->fd = door_open_new(path);
     if (metrics->fd < 0)
         return fail_errno(error, EXIT_OUTPUT, errno, "%s: cannot create", path);
-    return file_append(metrics->fd, path, header, sizeof header - 1, error);
+    return append(metrics, header, sizeof header - 1, error);
+}
+
+static int write_resumed(struct metrics *metrics, int64_t iteration, struct error *error)
+{
+    char text[128];
+    int n = snprintf(text, sizeof text, "resumed_from,%.6g,%lld,%lld,,,,,,,,%.3f\n", (double)iteration / (double)metrics->schedule->iterations_per_epoch, (long long)iteration,
+                     (long long)(iteration * metrics->global_batch), metrics->newest.seconds);
+    return append(metrics, text, (size_t)n, error);
+}
+
+int metrics_resume(struct metrics *metrics, const char *path, const struct schedule *schedule, int64_t global_batch, const struct metrics_mark *mark, int64_t iteration, bool *whole,
+                   struct error *error)
+{
+    begin(metrics, path, schedule, global_batch);
+    metrics->newest = *mark;
+    metrics->began_seconds = mark->seconds;
+    metrics->fd = door_open_append(path);
+    if (metrics->fd < 0)
+        return fail_errno(error, EXIT_OUTPUT, errno, "%s: cannot open", path);
+    int64_t bytes = door_file_bytes(metrics->fd);
+    *whole = bytes >= mark->bytes;
+    metrics->newest.bytes = *whole ? mark->bytes : bytes;
+    if (bytes < 0 || (*whole && door_truncate(metrics->fd, mark->bytes)))
+        return fail_errno(error, EXIT_OUTPUT, errno, "%s: cannot cut to %lld bytes", path, (long long)mark->bytes);
+    if (metrics->newest.bytes == 0 && append(metrics, header, sizeof header - 1, error))
+        return -1;
+    return write_resumed(metrics, iteration, error);
 }
 
 double metrics_rate(const struct metrics *metrics, int i)
@@ -30,7 +68,7 @@ double metrics_rate(const struct metrics *metrics, int i)
     int before = i - 1;
     while (before >= 0 && !metrics->epochs[before].trained)
         before--;
-    double seconds = metrics->epochs[i].seconds - (before < 0 ? 0 : metrics->epochs[before].seconds);
+    double seconds = metrics->epochs[i].seconds - (before < 0 ? metrics->began_seconds : metrics->epochs[before].seconds);
     return seconds > 0 ? (double)metrics->epochs[i].samples / seconds : 0;
 }
 
@@ -46,7 +84,7 @@ static int write_row(struct metrics *metrics, int i, struct error *error)
         snprintf(test, sizeof test, "%.9g,%.9g,%.9g", row->test_loss, row->test_accuracy, row->test_top5);
     int n = snprintf(text, sizeof text, "epoch,%.6g,%lld,%lld,%.9g,%s,%s,%s,%.3f\n", (double)row->iteration / (double)metrics->schedule->iterations_per_epoch,
                      (long long)row->iteration, (long long)(row->iteration * metrics->global_batch), (double)schedule_rate(metrics->schedule, row->iteration - 1), train, test, rate, row->seconds);
-    return file_append(metrics->fd, metrics->path, text, (size_t)n, error);
+    return append(metrics, text, (size_t)n, error);
 }
 
 static int write_step(struct metrics *metrics, const struct message *report, struct error *error)
@@ -55,7 +93,7 @@ static int write_step(struct metrics *metrics, const struct message *report, str
     int n = snprintf(text, sizeof text, "step,%.6g,%lld,%lld,%.9g,%.9g,%.9g,,,,,%.3f\n", (double)report->iteration / (double)metrics->schedule->iterations_per_epoch,
                      (long long)report->iteration, (long long)(report->iteration * metrics->global_batch), (double)schedule_rate(metrics->schedule, report->iteration - 1),
                      bits_double(report->value), bits_double(report->spare), (double)report->sent_ns / 1e9);
-    return file_append(metrics->fd, metrics->path, text, (size_t)n, error);
+    return append(metrics, text, (size_t)n, error);
 }
 
 /* The row of that iteration, in order; training's and evaluation's reports of one iteration come in either order. */
@@ -65,7 +103,7 @@ static struct epoch *row_of(struct metrics *metrics, int64_t iteration, struct e
     int i = metrics->n;
     while (i > metrics->written && metrics->epochs[i - 1].iteration > iteration)
         i--;
-    if (i > 0 && metrics->epochs[i - 1].iteration == iteration)
+    if (i > metrics->written && metrics->epochs[i - 1].iteration == iteration)
         return &metrics->epochs[i - 1];
     if (list_grow(&epochs, metrics->n, &metrics->room, sizeof *metrics->epochs, "the table of epochs", error))
         return NULL;
@@ -85,6 +123,16 @@ static int write_rows(struct metrics *metrics, int end, struct error *error)
     return 0;
 }
 
+int metrics_mark(struct metrics *metrics, struct metrics_mark *mark, struct error *error)
+{
+    if (write_rows(metrics, metrics->n, error))
+        return -1;
+    if (door_sync(metrics->fd))
+        return fail_errno(error, EXIT_OUTPUT, errno, "%s: cannot sync", metrics->path);
+    *mark = metrics->newest;
+    return 0;
+}
+
 int metrics_take(struct metrics *metrics, const struct message *report, struct error *error)
 {
     if (report->kind == REPORT_STEP)
@@ -98,12 +146,17 @@ int metrics_take(struct metrics *metrics, const struct message *report, struct e
         row->samples = report->version;
         row->train_loss = bits_double(report->value);
         row->train_accuracy = bits_double(report->spare);
+        metrics->newest.seconds = row->seconds;
     } else {
         double samples = (double)report->bytes;
         row->evaluated = true;
         row->test_loss = bits_double(report->value);
         row->test_accuracy = (double)report->spare / samples;
         row->test_top5 = (double)report->version / samples;
+        if (metrics->newest.best_iteration < 0 || row->test_accuracy > metrics->newest.best_accuracy) {
+            metrics->newest.best_accuracy = row->test_accuracy;
+            metrics->newest.best_iteration = row->iteration;
+        }
     }
     return write_rows(metrics, row->trained && row->evaluated ? (int)(row - metrics->epochs) + 1 : metrics->n - 2, error);
 }

@@ -67,7 +67,7 @@ struct snapshot {
     int64_t next_ticket;
     int64_t came;                  /* asynchronous: rows of `steps` */
     int64_t n_record;              /* services in `record` */
-    bool reported;                 /* main has been told of iteration s: its step, and its epoch when it ended one */
+    int64_t reported;              /* 1: main has been told of iteration s: its step, and its epoch when it ended one */
     struct sums epoch, last;       /* of the epoch under way; of the last iteration before s */
     int64_t training_ns;
 };

@@ -1,5 +1,5 @@
 /* Reading weights: see weights.h. The header is JSON by cJSON; names, and byte ranges against the file and each other, are checked before anything is copied. */
-#include "trainer/weights.h"
+#include "trainer/weights_reading.h"
 
 #include "base/door.h"
 #include "base/file.h"
@@ -20,17 +20,6 @@ enum {
 };
 
 static const char counter_name[] = "num_batches_tracked", mean_name[] = "running_mean";
-
-/* A file being read. */
-struct reading {
-    const char *name; /* of the file */
-    const struct graph *graph;
-    cJSON *header;
-    const char *data;
-    size_t n; /* bytes of data */
-    struct error *error;
-    const char *prefix; /* of the names to read: "" or WEIGHTS_AVERAGE */
-};
 
 /* A tensor's bytes within the data. */
 struct range { size_t begin, end; const char *name; };
@@ -213,15 +202,13 @@ static int read_tensor(const struct reading *reading, const char *name, const st
     return check_finite(reading, name, param, to + param->offset);
 }
 
-static int read_tensors(const struct reading *reading, float *weights, float *stats)
+int reading_tensors(const struct reading *reading, const char *prefix, float *weights, float *stats)
 {
     const struct graph *graph = reading->graph;
     char name[sizeof WEIGHTS_AVERAGE + NAME_ROOM];
-    if (check_all(reading))
-        return -1;
     for (int i = 0; i < graph->params.n; i++) {
         const struct param *param = &graph->params.rows[i];
-        snprintf(name, sizeof name, "%s%s", reading->prefix, param->name);
+        snprintf(name, sizeof name, "%s%s", prefix, param->name);
         if (!member(reading->header, name))
             return fail(reading->error, EXIT_INPUT, "%s: tensor %s is missing: want all of %s", reading->name, name, graph->name);
         if (read_tensor(reading, name, param, weights))
@@ -229,7 +216,7 @@ static int read_tensors(const struct reading *reading, float *weights, float *st
     }
     for (int i = 0; i < graph->stats.n; i++) {
         const struct param *stat = &graph->stats.rows[i];
-        snprintf(name, sizeof name, "%s%s", reading->prefix, stat->name);
+        snprintf(name, sizeof name, "%s%s", prefix, stat->name);
         const char *found = member(reading->header, name) ? name : stat->name;
         if (member(reading->header, found) && read_tensor(reading, found, stat, stats))
             return -1;
@@ -237,35 +224,103 @@ static int read_tensors(const struct reading *reading, float *weights, float *st
     return 0;
 }
 
-static int parse(const char *name, const char *bytes, size_t n, const char *prefix, const struct graph *graph, float *weights, float *stats, struct error *error)
+int reading_floats(const struct reading *reading, const char *name, float *to, size_t count)
+{
+    const struct param param = { .rank = 1, .dims = { (int)count }, .count = count };
+    if (!member(reading->header, name))
+        return fail(reading->error, EXIT_INPUT, "%s: tensor %s is missing: want the whole state of the run", reading->name, name);
+    return read_tensor(reading, name, &param, to);
+}
+
+int reading_integers(const struct reading *reading, const char *name, int64_t *to, size_t most, size_t *count)
+{
+    const cJSON *tensor = member(reading->header, name), *dtype = member(tensor, "dtype"), *shape = member(tensor, "shape"), *length = cJSON_GetArrayItem(shape, 0);
+    struct range range;
+    if (!tensor)
+        return fail(reading->error, EXIT_INPUT, "%s: tensor %s is missing: want the whole state of the run", reading->name, name);
+    if (range_of(reading, tensor, &range))
+        return -1;
+    size_t n = (range.end - range.begin) / sizeof *to;
+    bool right = cJSON_IsString(dtype) && strcmp(dtype->valuestring, "I64") == 0 && cJSON_GetArraySize(shape) == 1 && cJSON_IsNumber(length) && length->valuedouble == (double)n;
+    if (!right || (range.end - range.begin) % sizeof *to || range.begin % sizeof *to || n > most || (!count && n != most))
+        return fail(reading->error, EXIT_INPUT, "%s: tensor %s: want a list of %s%zu aligned I64, found %zu bytes at %zu", reading->name, name, count ? "at most " : "", most,
+                    range.end - range.begin, range.begin);
+    memcpy(to, reading->data + range.begin, range.end - range.begin);
+    if (count)
+        *count = n;
+    return 0;
+}
+
+const char *reading_text(const struct reading *reading, const char *key)
+{
+    const cJSON *text = member(member(reading->header, "__metadata__"), key);
+    return cJSON_IsString(text) ? text->valuestring : NULL;
+}
+
+static int check_checksum(struct reading *reading, const char *header, size_t header_bytes)
+{
+    char right[16];
+    const char *digits = weights_checksum_digits(header, header_bytes);
+    if (!digits)
+        return 0;
+    snprintf(right, sizeof right, "%08x", (unsigned)weights_checksum(header, header_bytes, digits, &(struct file_part){ reading->data, reading->n }, 1));
+    if (memcmp(digits, right, 8) != 0)
+        return fail(reading->error, EXIT_INPUT, "%s: want the checksum that it was written with, %.8s, found %s: it is damaged", reading->name, digits, right);
+    reading->checksum = true;
+    return 0;
+}
+
+int reading_parse(struct reading *reading, const char *name, const char *bytes, size_t n, const struct graph *graph, struct error *error)
 {
     uint64_t header_bytes;
+    *reading = (struct reading){ .name = name, .graph = graph, .error = error };
     if (n < LENGTH)
         return fail(error, EXIT_INPUT, "%s: want a safetensors file, found %zu bytes", name, n);
     memcpy(&header_bytes, bytes, LENGTH);
     if (header_bytes > HEADER_LIMIT || header_bytes > n - LENGTH)
         return fail(error, EXIT_INPUT, "%s: want a safetensors file, which begins with its header's length, found %llu there and %zu bytes behind it", name,
                     (unsigned long long)header_bytes, n - LENGTH);
-    const char *header = bytes + LENGTH, *data = header + header_bytes;
-    struct reading reading = { name, graph, cJSON_ParseWithLength(header, header_bytes), data, n - LENGTH - header_bytes, error, prefix };
-    int result = cJSON_IsObject(reading.header) ? read_tensors(&reading, weights, stats) : fail(error, EXIT_INPUT, "%s: want a safetensors file: its header is no JSON object", name);
-    cJSON_Delete(reading.header);
+    const char *header = bytes + LENGTH;
+    reading->data = header + header_bytes;
+    reading->n = n - LENGTH - header_bytes;
+    reading->header = cJSON_ParseWithLength(header, header_bytes);
+    if (!cJSON_IsObject(reading->header))
+        return fail(error, EXIT_INPUT, "%s: want a safetensors file: its header is no JSON object", name);
+    return check_all(reading) || check_checksum(reading, header, header_bytes) ? -1 : 0;
+}
+
+int reading_open(struct reading *reading, const char *path, const struct graph *graph, struct error *error)
+{
+    char *bytes;
+    size_t n, values = (graph->params.total + graph->stats.total) * sizeof(float) + (size_t)graph->stats.n * COUNTER;
+    *reading = (struct reading){ .name = path };
+    if (file_read(path, LENGTH + HEADER_LIMIT + VECTORS_MOST * values, &bytes, &n, error))
+        return -1;
+    int result = reading_parse(reading, path, bytes, n, graph, error);
+    reading->bytes = bytes;
     return result;
+}
+
+void reading_close(struct reading *reading)
+{
+    cJSON_Delete(reading->header);
+    door_free(reading->bytes);
+    memset(reading, 0, sizeof *reading);
 }
 
 int weights_parse(const char *name, const char *bytes, size_t n, const struct graph *graph, float *weights, float *stats, struct error *error)
 {
-    return parse(name, bytes, n, "", graph, weights, stats, error);
+    struct reading reading;
+    int result = reading_parse(&reading, name, bytes, n, graph, error) || reading_tensors(&reading, "", weights, stats) ? -1 : 0;
+    reading_close(&reading);
+    return result;
 }
 
 static int load(const char *path, const char *prefix, const struct graph *graph, float *weights, float *stats, struct error *error)
 {
-    char *bytes;
-    size_t n, values = (graph->params.total + graph->stats.total) * sizeof(float) + (size_t)graph->stats.n * COUNTER;
-    if (file_read(path, LENGTH + HEADER_LIMIT + VECTORS_MOST * values, &bytes, &n, error))
-        return -1;
-    int result = parse(path, bytes, n, prefix, graph, weights, stats, error);
-    door_free(bytes);
+    struct reading reading;
+    int result = reading_open(&reading, path, graph, error) || reading_tensors(&reading, prefix, weights, stats) ? -1 : 0;
+    reading_close(&reading);
     return result;
 }
 
