@@ -140,7 +140,7 @@ static double total(const double lanes[LANES])
 /* dx = scale (d - mean_d - (x - mean) slope) */
 struct back { float mean, scale, mean_d, slope; };
 
-/* dx and dr, each where it is wanted. */
+/* dx and dr, each where it is wanted; one of them may lie on dy. */
 VECTOR_INLINE void spread(float *dx, float *dr, const float *dy, const float *x, const uint16_t *mask, size_t n, struct back back, uint16_t filled)
 {
     const v16 mean = v16_all(back.mean), scale = v16_all(back.scale), mean_d = v16_all(back.mean_d), slope = v16_all(-back.slope);
@@ -208,6 +208,7 @@ int lanes_batchnorm(struct op **op, const struct op_request *request, const stru
     bn->bias = request->params[1];
     bn->mean = request->stats[0];
     bn->variance = request->stats[1];
+    bn->op.in_place = bn->residual && request->want_gradient[1] ? 2 : request->want_gradient[0] ? 1 : 0;
     if (request->training) {
         bn->op.saved_bytes = (size_t)bn->out->shape.c * sizeof(struct channel);
         if (args->relu)

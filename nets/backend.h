@@ -66,6 +66,7 @@ struct op {
     const struct op_calls *calls;
     size_t scratch_bytes; /* wanted while forward or backward runs; shared by all operations of a plan */
     size_t saved_bytes;   /* its own as long as the plan lives, zero at first: what forward leaves for backward, packed weights */
+    int in_place;         /* 1 + the number of the input whose gradient backward can write where the output's lies, both of the same bytes; 0: none */
     void *scratch, *saved; /* bound by the plan, aligned to 64 */
 };
 

@@ -166,6 +166,20 @@ static int last_use(const struct plan *plan, int number)
     return last;
 }
 
+static bool in_place(const struct operation *operation, int k) { return operation->backward && operation->op->in_place == k + 1; }
+
+/* The last moment at which the place of the gradient of operation `number` is in use: as long as operations pass it on to the one before. */
+static int gradient_use(const struct plan *plan, int number)
+{
+    for (int k;; number = plan->owner[plan->operations[number].from[k]]) {
+        const struct operation *operation = &plan->operations[number];
+        for (k = 0; k < operation->n_inputs && !in_place(operation, k); k++)
+            ;
+        if (k == operation->n_inputs || operation->sums[k])
+            return 2 * plan->n - 1 - number;
+    }
+}
+
 /* Lists everything that wants a place in the arena; returns how many. */
 static int list_spans(struct plan *plan, struct span **list)
 {
@@ -177,10 +191,12 @@ static int list_spans(struct plan *plan, struct span **list)
         want(list, &n, output->bytes, i, last_use(plan, i), &output->data);
         for (int k = 0; k < operation->n_inputs; k++) {
             struct operation *producer = &plan->operations[plan->owner[operation->from[k]]];
+            if (in_place(operation, k))
+                continue;
             if (operation->sums[k])
                 want(list, &n, producer->output.bytes, now, now, &operation->views[k].gradient);
             else if (plan->training && producer->differentiable)
-                want(list, &n, producer->output.bytes, now, 2 * plan->n - 1 - (int)(producer - plan->operations), &producer->output.gradient);
+                want(list, &n, producer->output.bytes, now, gradient_use(plan, (int)(producer - plan->operations)), &producer->output.gradient);
         }
     }
     return n;
@@ -209,6 +225,10 @@ static int bind(struct plan *plan, struct span **list, int n, struct error *erro
             if (operation->sums[k])
                 operation->views[k].data = operation->sums[k]->data;
     }
+    for (int i = plan->n - 1; i >= 0; i--)
+        for (int k = 0; k < plan->operations[i].n_inputs; k++)
+            if (in_place(&plan->operations[i], k))
+                plan->operations[i].inputs[k]->gradient = plan->operations[i].output.gradient;
     plan->bytes += scratch;
     return 0;
 }
