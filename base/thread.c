@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -31,7 +32,7 @@ struct schedule_request { uint32_t bytes, policy; uint64_t flags; int32_t nice; 
 void thread_wake_soon(void)
 {
     /* of SCHED_OTHER the runtime is the slice: the shortest one that is accepted */
-    struct schedule_request request = { .bytes = sizeof request, .runtime_ns = 100000 };
+    struct schedule_request request = { .bytes = sizeof request, .nice = getpriority(PRIO_PROCESS, 0), .runtime_ns = 100000 };
     syscall(SYS_sched_setattr, 0, &request, 0);
 }
 

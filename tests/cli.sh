@@ -3,15 +3,17 @@
 # signals; and runs that must repeat. A test is a function that prints what is wrong, or "SKIP reason"; silence is a pass.
 cd "$(dirname "$0")/.." || exit 1
 onestep=$(realpath "${ONESTEP:-build/release/onestep}") || exit 1
-use=$(pwd)/tests/cli_use.sh inputs=$(pwd)/tests/inputs/image
+use=$(pwd)/tests/cli_use.sh resuming=$(pwd)/tests/cli_resume.sh only=${1-} inputs=$(pwd)/tests/inputs/image
 folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
 unset ONESTEP_DATA ONESTEP_FAULT
 export XDG_CACHE_HOME="$folder/cache"
 
+# check NAME FUNCTION: those whose name holds the script's argument, if there is one
 check()
 {
+    case $1 in *"$only"*) ;; *) return ;; esac
     details=$("$2" 2>&1)
     case $details in
     '') echo "PASS cli: $1" ;;
@@ -35,6 +37,8 @@ want()
 refuse() { refuse_code=$1 refuse_text=$2; shift 2; run "$@"; want "$refuse_code" "$refuse_text"; }
 
 same() { cmp "$1" "$2" 2>&1; }
+
+. "$resuming"
 
 cat > small.ini << 'END'
 [data]
@@ -75,7 +79,6 @@ wrong_words()
     refuse 2 'no command "trian", the nearest is train; onestep --help lists them' trian small.ini
     refuse 2 'train: want a config file first, got nothing; onestep train --help' train
     refuse 2 'train: want a config file first, got --set; onestep train --help' train --set train.epochs=1
-    refuse 2 'train: want --set or --output, got "--resume"; onestep train --help' train small.ini --resume
     refuse 2 'train: --set: want section.key=value after it, got nothing' train small.ini --set
     refuse 2 'train: --output: want a folder after it, got nothing' train small.ini --output
     refuse 2 'config: want a config file first, got "--all"; onestep config --help' config --all
@@ -428,7 +431,7 @@ interrupted()
     wait $process
     code=$?
     last=$(awk -F, '$1 == "epoch" { last = $3 } END { print last }' "stopped$1/metrics.csv")
-    want "$2" "stopped by SIG$1 after iteration $last; the weights are in stopped$1/weights.safetensors"
+    want "$2" "stopped by SIG$1 after iteration $last; the weights are in stopped$1/weights.safetensors; the last good checkpoint is $(newest "stopped$1")"
     awk -F, 'NF != 12 { print "metrics.csv: " $0 }' "stopped$1/metrics.csv"
     [ -z "$(find "stopped$1" -name '*.part')" ] || echo "a .part is left"
     run train small.ini --output "continued$1" --set train.init="stopped$1/weights.safetensors"; want 0 ''
@@ -560,3 +563,8 @@ check 'the resolved config repeats the run' resolved_config_repeats
 check 'precisions in one life of weights' precisions_mix
 check 'a recorded order repeats the run' replay_repeats
 . "$use"
+check 'words of --resume' resume_words
+check 'stopped and resumed: the same bytes' resumed_to_the_same_bytes
+check 'checkpoints are weights' checkpoints_are_weights
+check 'checkpoints that are damaged' damaged_checkpoints
+check 'killed 200 times' killed_again_and_again

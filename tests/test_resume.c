@@ -106,7 +106,7 @@ static void assert_resumes(const char *const *settings, const char *every)
     whole.kept = &kept;
     whole.keep_snapshot = keep;
     session_train(&whole);
-    assert_true(kept.n > 1);
+    assert_true(kept.n > 0); /* as many as main could take: at least the last one */
     for (int i = 0; i < kept.n; i++)
         assert_goes_on(all.rows, &kept.copies[i], &whole, settings[0]);
     drop(&kept, whole.run->snapshot->n_tensors);

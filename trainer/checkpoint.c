@@ -64,7 +64,7 @@ static int read_number(const struct reading *reading, const struct number *row, 
     void *to = place_of(row, numbers);
     if (text && (row->type == NUMBER_REAL ? parse_double(text, to) : parse_int64(text, to)))
         return 0;
-    return fail(reading->error, EXIT_INPUT, "%s: metadata \"%s\": want a number, found %.40s", reading->name, row->key, text ? text : "none: these are weights, not a run's state");
+    return fail(reading->error, EXIT_INPUT, "%s: metadata \"%s\": want a number, found %.80s", reading->name, row->key, text ? text : "none: these are weights, not a run's state");
 }
 
 /* The averages of weights go by the parameters' names, so that others can use them. */

@@ -166,7 +166,6 @@ static int load_weights(struct training *training, struct error *error)
 static int open_run(struct training *training, struct error *error)
 {
     struct config *config = &training->config;
-    int processors[WORKERS_MAX];
     struct choice choice;
     if (choose_backend(&choice, config, &training->graph, training->topology.model, error))
         return -1;
@@ -174,10 +173,10 @@ static int open_run(struct training *training, struct error *error)
     snprintf(config->cpu.backend, CONFIG_TEXT, "%s", choice.backend->name);
     config->train.precision = (int)choice.precision;
     for (int k = 0; k < config->workers.count; k++)
-        processors[k] = config->workers.pin && config->workers.count <= training->topology.cores ? training->topology.processors[k] : -1;
+        training->processors[k] = config->workers.pin && config->workers.count <= training->topology.cores ? training->topology.processors[k] : -1;
     const struct run_request request = {
         .config = config, .backend = training->backend, .graph = &training->graph, .train = &training->train, .test = &training->test, .k = (int)config->workers.count,
-        .first_weights = training->first_weights, .first_stats = training->first_stats, .processors = processors, .resume = training->resumption.asked,
+        .first_weights = training->first_weights, .first_stats = training->first_stats, .processors = training->processors, .resume = training->resumption.asked,
     };
     if (run_open(&training->run, &request, error))
         return -1;
@@ -217,6 +216,8 @@ static int open_files(struct training *training, struct error *error)
     signals_catch(); /* from the first file on: a stop leaves none of them half-written */
     training->config.output.overwrite |= training->resumption.asked; /* the folder that it goes on in is there */
     if (folder_make(&training->folder, &training->config, training->name, error) || folder_file(&training->folder, "config.ini", path, sizeof path, error))
+        return -1;
+    if (!training->resumption.asked && checkpoint_prune(training->folder.path, 0, error)) /* of a run that is written over */
         return -1;
     size_t n = config_write(&training->config, text, sizeof text);
     write_about(training);

@@ -11,7 +11,7 @@ enum message_kind {
     /* worker to server */
     MESSAGE_PUSH,      /* the gradient of (iteration, bucket), computed on `version`, is in the worker's push slot `slot`; value: the ticket; spare: 1 when the
                           worker's running statistics after this iteration are out too */
-    MESSAGE_STEP,      /* iteration done: value: loss sum (a double's bits), spare: correct predictions; version: samples */
+    MESSAGE_STEP,      /* loss of the iteration, before its first push: value: loss sum (a double's bits), spare: correct predictions; version: samples */
     MESSAGE_EVALUATED, /* the last batch of evaluation `value` is done */
     MESSAGE_TAKEN,     /* the worker's part of snapshot `value` is there; spare: the ticket of its boundary's iteration, when it has one, or -1 */
     MESSAGE_DONE,      /* nothing more will be pushed; `iteration` was not started */

@@ -7,6 +7,7 @@
 #include "trainer/metrics.h"
 #include "trainer/progress.h"
 #include "trainer/run.h"
+#include "trainer/server.h"
 #include "trainer/topology.h"
 
 /* What the run goes on from. */
@@ -28,6 +29,7 @@ struct training {
     char name[64];           /* of the config: its file without folder and ending */
     struct config config;
     struct topology topology;
+    int processors[WORKERS_MAX]; /* by worker; read by their threads */
     struct dataset train, test;
     struct graph graph;
     const struct backend *backend;

@@ -13,7 +13,7 @@ static int nothing(struct error *error, const char *place, const char *why)
     char reason[sizeof error->text];
     snprintf(reason, sizeof reason, "%s", why);
     error->code = 0;
-    return fail(error, EXIT_NO_RESUME, "%.300s: nothing valid to resume from: %.400s", place, reason);
+    return fail(error, EXIT_NO_RESUME, "%.200s: nothing valid to resume from: %.500s", place, reason);
 }
 
 /* Whether what --resume says is a checkpoint: then the list is that one alone. */
@@ -40,6 +40,7 @@ static int find_files(struct training *training, struct error *error)
         return fail(error, EXIT_USAGE, "train: --resume: want a checkpoint or a run's folder after it, or --output DIR, got neither");
     snprintf(resumption->folder, sizeof resumption->folder, "%s", folder);
     *resumption->from = 0;
+    folder = resumption->folder;
     if (checkpoint_list(&resumption->list, folder, error))
         return nothing(error, folder, error->text);
     return resumption->list.n ? 0 : nothing(error, folder, "it holds no checkpoint");

@@ -90,16 +90,15 @@ static int compute_iteration(struct worker *worker, struct error *error)
     begin_buckets(worker);
     straggler_draw(worker);
     worker_resume_computing(worker);
-    int failed = plan_forward(worker->plan, &step, &hooks, error);
-    if (!failed) {
-        average_stats(worker);
-        plan_result(worker->plan, &result);
-        failed = isfinite(result.loss_sum) ? plan_backward(worker->plan, &step, &hooks, error) : 0;
-    }
-    if (failed)
+    if (plan_forward(worker->plan, &step, &hooks, error))
+        return -1;
+    average_stats(worker);
+    plan_result(worker->plan, &result);
+    /* before its pushes: a worker that they let go on cannot be two steps ahead of this one in the server's tally */
+    if (send_step(worker, &result, batch->n, error) || plan_backward(worker->plan, &step, &hooks, error))
         return -1;
     worker_stop_computing(worker);
-    return send_step(worker, &result, batch->n, error);
+    return 0;
 }
 
 /* The number of the batch that this iteration takes; -1 when there is no more work. */

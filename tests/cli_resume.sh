@@ -1,0 +1,134 @@
+# Checkpoints and --resume from outside; cli.sh reads this file.
+
+# tensors FILE: its bytes behind the header
+tensors() { tail -c +$(($(od -An -t u8 -N 8 "$1") + 9)) "$1"; }
+same_tensors() { tensors "$1" > one; tensors "$2" > two; same one two; }
+newest() { ls "$1"/checkpoint-*.safetensors 2> /dev/null | tail -n 1; }
+iteration() { basename "$1" .safetensors | sed 's/checkpoint-0*\([0-9]\)/\1/'; }
+# figures FOLDER: metrics.csv without times, and without the marks of resuming
+figures() { grep -v '^resumed_from' "$1/metrics.csv" | cut -d , -f 1-10; }
+
+resume_words()
+{
+    mkdir -p empty
+    refuse 9 'empty: nothing valid to resume from: it holds no checkpoint' train small.ini --output empty --resume
+    refuse 9 'nowhere: nothing valid to resume from: nowhere: cannot read the folder: No such file or directory' train --resume nowhere
+    refuse 2 'train: --resume: want a checkpoint or a run'"'"'s folder after it, or --output DIR, got neither' train small.ini --resume
+    refuse 2 'train: want --set, --output or --resume, got "--go"; onestep train --help' train small.ini --go
+    refuse 9 'small.ini: nothing valid to resume from: small.ini: want a safetensors file, which begins with its header'"'"'s length, found 7208676826705650779 there and '"$(($(wc -c < small.ini) - 8))"' bytes behind it' \
+        train --resume small.ini
+    refuse 2 'small.ini: [checkpoint] every: want N epochs, N iterations, N minutes (N above 0; whole iterations) or off, got "often"' train small.ini --set checkpoint.every=often
+    run train small.ini --output state; want 0 ''
+    refuse 9 'state/weights.safetensors: nothing valid to resume from: state/weights.safetensors: metadata "reported": want a number, found none: these are weights, not a run'"'"'s state' \
+        train --resume state/weights.safetensors
+    refuse 2 'small.ini: [train] seed: want 1, as in the checkpoint, got 2' train small.ini --output state --resume --set train.seed=2
+    refuse 2 '--set: [net] name: want mlp, as in the checkpoint, got lenet' train --resume state --set net.name=lenet
+    refuse 2 "$(newest state): is at iteration 20, want one of this run's 12; train.epochs and train.iterations make it longer" train --resume state --set train.epochs=0 --set train.iterations=12
+    run train --resume state; want 0 ''
+    grep -q '^resumed    from iteration 20, state/checkpoint-000000020.safetensors$' out || echo "it does not say what it goes on from: $(cat out)"
+}
+
+# interrupted_and_resumed NAME WORDS...: a whole run; the same stopped in the middle, and gone on with
+interrupted_and_resumed()
+{
+    name=$1; shift
+    run train small.ini --output "$name-whole" --set train.epochs=30 "$@"; want 0 ''
+    "$onestep" train small.ini --output "$name" --set train.epochs=30 --set workers.slowdown=30 "$@" > out 2> err &
+    process=$!
+    tries=0
+    until grep -qs '^epoch,2,' "$name/metrics.csv" || [ $tries -ge 400 ]; do sleep 0.01; tries=$((tries + 1)); done
+    kill -INT $process
+    wait $process
+    code=$?
+    [ $code = 130 ] || echo "$name: exit code $code, want 130: $(cat err)"
+    grep -q "; the last good checkpoint is $(newest "$name")\$" err || echo "$name: the last checkpoint is not named: $(cat err)"
+    stopped=$(iteration "$(newest "$name")")
+    [ "$stopped" -lt 300 ] || echo "$name: it was not stopped in the middle"
+    run train small.ini --output "$name" --set train.epochs=30 "$@" --resume; want 0 ''
+    same_tensors "$name-whole/weights.safetensors" "$name/weights.safetensors"
+    same_tensors "$(newest "$name-whole")" "$(newest "$name")"
+    [ "$(grep -c "^resumed_from,[0-9.]*,$stopped," "$name/metrics.csv")" = 1 ] || echo "$name: metrics.csv does not say resumed_from $stopped"
+}
+
+resumed_to_the_same_bytes()
+{
+    interrupted_and_resumed res-odsgd
+    figures res-odsgd-whole > one; figures res-odsgd > two; same one two
+    interrupted_and_resumed res-ssgd --set train.algorithm=ssgd --set train.log_every=7 --set train.ema_decay=0.99
+    figures res-ssgd-whole > one; figures res-ssgd > two; same one two
+    interrupted_and_resumed res-adc --set odsgd.local_update=adc --set odsgd.momentum_local=0.5 --set optimizer.clip_norm=1
+    interrupted_and_resumed res-asgd --set train.algorithm=asgd --set async.order=round-robin
+}
+
+# What is evaluated is what the checkpoint holds.
+checkpoints_are_weights()
+{
+    run train small.ini --output evaluated; want 0 ''
+    run eval "$(newest evaluated)" --json; want 0 ''; grep '"correct"\|"loss"' out > one
+    run eval evaluated/weights.safetensors --json; want 0 ''; grep '"correct"\|"loss"' out > two
+    same one two
+    run train small.ini --output from-it --set train.init="$(newest evaluated)"; want 0 ''
+}
+
+# A file that is not what was written is refused with one line; from a folder, the one before is taken.
+damaged_checkpoints()
+{
+    run train small.ini --output good --set checkpoint.every='10 iterations' --set workers.slowdown=20; want 0 ''
+    mkdir -p bad; file=$(newest good); size=$(wc -c < "$file"); copy=bad/$(basename "$file")
+    refused()
+    {
+        run train --resume "$copy"
+        [ "$code" = 9 ] && [ "$(wc -l < err)" = 1 ] && grep -q "^onestep: $copy: nothing valid to resume from: $copy: " err || echo "$1: exit code $code, $(cat err)"
+    }
+    for part in $(seq 0 99); do
+        head -c $((size * part / 100)) "$file" > "$copy"
+        refused "cut at $part/100"
+    done
+    for flip in $(seq 0 63); do
+        at=$((flip < 24 ? flip * 40 : (size - 1) * (flip - 24) / 39))
+        byte=$(od -An -t u1 -j $at -N 1 "$file")
+        cp "$file" "$copy"
+        printf "\\$(printf %o $((byte ^ (1 << (flip % 8)))))" | dd of="$copy" bs=1 seek=$at conv=notrunc 2> /dev/null
+        refused "bit $((flip % 8)) of byte $at"
+    done
+    cp "$file" "$copy"
+    printf '\000\000\000\000\000\000\000\200' | dd of="$copy" bs=1 conv=notrunc 2> /dev/null
+    refused 'a header of 2^63 bytes'
+    cp good/checkpoint-*.safetensors bad
+    head -c 5000 "$file" > "$copy"
+    run train --resume bad
+    [ "$code" = 0 ] && grep -q "^onestep: warning: $copy: .*; going on from the one before\$" err || echo "the one before was not taken: $code, $(cat err)"
+    same_tensors bad/weights.safetensors good/weights.safetensors
+}
+
+# Killed at any moment, it goes on from a checkpoint that loads, and ends on the bytes of a run that was left alone.
+killed_again_and_again()
+{
+    before=0 kills=0 far=0
+    long='--set train.epochs=0 --set train.iterations=1000000 --set workers.slowdown=10'
+    while [ $kills -lt 200 ]; do
+        "$onestep" train small.ini --output killed $long $resume > out 2> err &
+        process=$!
+        tries=0
+        until grep -q '^into ' out || [ $tries -ge 1000 ]; do sleep 0.005; tries=$((tries + 1)); done
+        sleep "0.$(printf %03d $((kills * 7919 % 97)))"
+        kill -KILL $process 2> /dev/null
+        wait $process 2> /dev/null
+        kills=$((kills + 1))
+        [ ! -s err ] || { echo "kill $kills: $(cat err)"; return; }
+        [ -n "$(newest killed)" ] || { rm -rf killed; continue; }
+        resume=--resume
+        now=$(iteration "$(newest killed)")
+        [ "$now" -ge "$before" ] || echo "kill $kills: the newest checkpoint is of iteration $now, it was $before"
+        last=$(awk -F, '$1 == "epoch" { last = $3 } END { print last + 0 }' killed/metrics.csv)
+        [ $((last - now)) -le 20 ] || far=$((far + 1))
+        before=$now
+    done
+    # one interval, and one more that was being written: a slow disk may lag, but not as a rule
+    [ $far -le 20 ] || echo "$far of $kills kills lost more than two epochs"
+    end=$((before + 25))
+    run train --resume killed --set train.iterations=$end --set workers.slowdown=1; want 0 ''
+    run train small.ini --output unkilled --set train.epochs=0 --set train.iterations=$end; want 0 ''
+    same_tensors killed/weights.safetensors unkilled/weights.safetensors
+    figures killed > one; figures unkilled > two; same one two
+}
