@@ -383,7 +383,9 @@ fault_texts()
     unset ONESTEP_FAULT
     run train tiny.ini --output fresh --set train.init=faulty/weights.safetensors; want 0 ''
     ONESTEP_FAULT=sync:4:5; export ONESTEP_FAULT; rm -rf faulty
-    refuse 3 'faulty/weights.safetensors: cannot write: Input/output error' train tiny.ini --output faulty
+    refuse 3 'faulty/checkpoint-000000002.safetensors: cannot write: Input/output error; the weights are in faulty/weights.safetensors' train tiny.ini --output faulty
+    ONESTEP_FAULT=sync:7:5; rm -rf faulty
+    refuse 3 'faulty/weights.safetensors: cannot write: Input/output error; the last good checkpoint is faulty/checkpoint-000000002.safetensors' train tiny.ini --output faulty
     ONESTEP_FAULT=wrote:1:28
     refuse 2 'ONESTEP_FAULT: want CALL:N:ERRNO or CALL:N:ERRNO:stay, got "wrote:1:28"' train tiny.ini --output faulty
     unset ONESTEP_FAULT
