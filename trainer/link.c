@@ -36,19 +36,31 @@ void link_release(struct link *link)
     memset(link, 0, sizeof *link);
 }
 
-struct transfer link_enter(struct link *link, enum link_way way, const struct message *message)
+struct transfer link_occupy(struct link *link, enum link_way way, const struct message *message)
 {
-    struct link_queue *queue = &link->queues[way];
     int64_t *free_ns = &link->free_ns[link->half ? LINK_IN : way];
     int64_t occupied = (int64_t)((double)message->bytes * link->ns_per_byte);
     int64_t begin = message->sent_ns > *free_ns ? message->sent_ns : *free_ns;
     *free_ns = begin + occupied;
+    link->queues[way].occupied_ns += occupied;
+    return (struct transfer){ begin, *free_ns, *free_ns + link->latency_ns };
+}
+
+struct transfer link_enter(struct link *link, enum link_way way, const struct message *message)
+{
+    struct link_queue *queue = &link->queues[way];
+    struct transfer transfer = link_occupy(link, way, message);
     ASSERT(queue->n < queue->capacity);
     size_t last = (queue->first + queue->n++) % queue->capacity;
     queue->held[last] = *message;
-    queue->due_ns[last] = *free_ns + link->latency_ns;
-    queue->occupied_ns += occupied;
-    return (struct transfer){ begin, *free_ns };
+    queue->due_ns[last] = transfer.due_ns;
+    return transfer;
+}
+
+const struct message *link_first(const struct link *link, enum link_way way)
+{
+    const struct link_queue *queue = &link->queues[way];
+    return queue->n ? &queue->held[queue->first] : NULL;
 }
 
 bool link_leave(struct link *link, enum link_way way, int64_t now_ns, struct message *message)

@@ -30,12 +30,18 @@ int link_init(struct link *link, const struct config *config, size_t capacity, s
 void link_release(struct link *link);
 
 /* When a transfer occupies the link. */
-struct transfer { int64_t begin_ns, end_ns; };
+struct transfer { int64_t begin_ns, end_ns, due_ns; };
 
-/* Puts a message on the link, ready to leave at message->sent_ns. */
+/* Occupies the link with a message that is ready to leave at message->sent_ns. due_ns: when it arrives. */
+struct transfer link_occupy(struct link *link, enum link_way way, const struct message *message);
+
+/* The same, and holds it until then. */
 struct transfer link_enter(struct link *link, enum link_way way, const struct message *message);
 
-/* The next message that has arrived by now_ns. False when there is none. */
+/* The message that arrives next; NULL when none is under way. */
+const struct message *link_first(const struct link *link, enum link_way way);
+
+/* Takes it, when it has arrived by now_ns. False otherwise. */
 bool link_leave(struct link *link, enum link_way way, int64_t now_ns, struct message *message);
 
 /* Messages under way. */

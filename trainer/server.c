@@ -18,10 +18,22 @@ void server_send(struct server *server, int to, const struct message *message)
     }
 }
 
-void server_enter_link(struct server *server, enum link_way way, const struct message *message)
+static void trace_transfer(struct server *server, enum link_way way, const struct message *message, const struct transfer *transfer)
 {
-    struct transfer transfer = link_enter(&server->link, way, message);
-    trace_add(&server->trace, way == LINK_IN ? PHASE_LINK_IN : PHASE_LINK_OUT, message->iteration, (int)message->bucket, transfer.begin_ns, transfer.end_ns);
+    trace_add(&server->trace, way == LINK_IN ? PHASE_LINK_IN : PHASE_LINK_OUT, message->iteration, (int)message->bucket, transfer->begin_ns, transfer->end_ns);
+}
+
+int64_t server_occupy_link(struct server *server, const struct message *reply)
+{
+    struct transfer transfer = link_occupy(&server->link, LINK_OUT, reply);
+    trace_transfer(server, LINK_OUT, reply, &transfer);
+    return transfer.due_ns;
+}
+
+static void hold_push(struct server *server, const struct message *push)
+{
+    struct transfer transfer = link_enter(&server->link, LINK_IN, push);
+    trace_transfer(server, LINK_IN, push, &transfer);
 }
 
 /* A push is being served now: the running statistics that came with it are the worker's newest. */
@@ -116,7 +128,7 @@ static int take_message(struct server *server, const struct message *message, st
     case MESSAGE_PUSH:
         if (!server->link.on)
             return take_push(server, message, error);
-        server_enter_link(server, LINK_IN, message);
+        hold_push(server, message);
         return 0;
     case MESSAGE_STEP:
         if (!server_snapshot_holds_step(server, message))
@@ -131,6 +143,15 @@ static int take_message(struct server *server, const struct message *message, st
     }
 }
 
+/* Of the K pushes that make up an update only the last one's arrival matters: the server need not wake up for the others. */
+static bool changes_nothing(const struct server *server, const struct message *push)
+{
+    if (!push || !server->run->algorithm->synchronous || server->clip.held)
+        return false;
+    uint64_t arrived = server->arrived[2 * push->bucket + (push->iteration & 1)] | (uint64_t)1 << push->worker;
+    return (arrived & server->active) != server->active;
+}
+
 /* Messages that have come, and those that have crossed the link by now. *any: there were some. */
 static int take_all(struct server *server, bool *any, struct error *error)
 {
@@ -142,14 +163,10 @@ static int take_all(struct server *server, bool *any, struct error *error)
         if (take_message(server, &message, error))
             return -1;
     }
-    while (server->link.on && link_leave(&server->link, LINK_IN, door_now_ns(), &message)) {
+    while (server->link.on && link_leave(&server->link, LINK_IN, changes_nothing(server, link_first(&server->link, LINK_IN)) ? INT64_MAX : door_now_ns(), &message)) {
         *any = true;
         if (take_push(server, &message, error))
             return -1;
-    }
-    while (server->link.on && link_leave(&server->link, LINK_OUT, door_now_ns(), &message)) {
-        *any = true;
-        server_send(server, message.worker, &message);
     }
     return 0;
 }

@@ -7,8 +7,8 @@
 /* To a worker, or to main; waits where main is behind. */
 void server_send(struct server *server, int to, const struct message *message);
 
-/* Puts a message on the emulated link. */
-void server_enter_link(struct server *server, enum link_way way, const struct message *message);
+/* Puts a reply on the emulated link; returns when it arrives. */
+int64_t server_occupy_link(struct server *server, const struct message *reply);
 
 /* The bucket has reached its next version, whose weights (a whole vector) are these: counts it, and takes it into a snapshot that is due. */
 void server_version_done(struct server *server, int bucket, const float *weights);

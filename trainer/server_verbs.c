@@ -92,10 +92,9 @@ static void reply(struct server *server, int worker, struct message *message)
     message->sent_ns = door_now_ns();
     if (message->iteration + 1 > server->answered[worker])
         server->answered[worker] = message->iteration + 1;
-    if (server->link.on)
-        server_enter_link(server, LINK_OUT, message);
-    else
-        server_send(server, worker, message);
+    /* the worker keeps it back until it has arrived: it is seldom waiting by then, and the server need not wake up */
+    message->value = server->link.on ? server_occupy_link(server, message) : 0;
+    server_send(server, worker, message);
 }
 
 void server_reply_all(struct server *server, int64_t iteration, int bucket, enum reply_kind kind)

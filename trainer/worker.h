@@ -17,7 +17,7 @@
 enum { REPLIES_KEPT = 4 }; /* versions of a bucket's reply that a worker remembers: more than any staleness in use */
 
 /* The answer to the push of (iteration, bucket): which kinds of it are there, and in which slots. */
-struct reply { int64_t iteration, version; bool there[REPLY_KINDS]; uint32_t slot[REPLY_KINDS]; };
+struct reply { int64_t iteration, version; bool there[REPLY_KINDS]; uint32_t slot[REPLY_KINDS]; int64_t due_ns[REPLY_KINDS]; };
 
 struct worker {
     struct run *run;

@@ -24,6 +24,7 @@ static void take_reply(struct worker *worker, const struct message *message, enu
         *reply = (struct reply){ .iteration = message->iteration, .version = message->version };
     reply->there[kind] = true;
     reply->slot[kind] = message->slot;
+    reply->due_ns[kind] = message->value;
     if (needs > worker->newest)
         worker->newest = needs;
 }
@@ -65,15 +66,20 @@ static int too_long(const struct worker *worker, const struct patience *patience
                 (long long)worker->iteration, patience->what, (long long)patience->needs, patience->bucket, (long long)worker->newest);
 }
 
-int worker_wait_for_messages(struct worker *worker, const struct patience *patience, struct error *error)
+static bool take_messages(struct worker *worker)
 {
     struct transport *transport = &worker->run->transport;
     struct message message;
     bool any = false;
-    while (transport->calls->receive(transport, worker->number, &message)) {
+    for (; transport->calls->receive(transport, worker->number, &message); any = true)
         take_message(worker, &message);
-        any = true;
-    }
+    return any;
+}
+
+int worker_wait_for_messages(struct worker *worker, const struct patience *patience, struct error *error)
+{
+    struct transport *transport = &worker->run->transport;
+    bool any = take_messages(worker);
     if (halted(&worker->run->halt))
         return -1;
     if (any)
@@ -134,6 +140,20 @@ int worker_wait_for_leave(struct worker *worker, struct error *error)
     return 0;
 }
 
+/* A reply that is still on the emulated link: its time is known. */
+static int wait_for_arrival(struct worker *worker, int bucket, int64_t due_ns)
+{
+    struct transport *transport = &worker->run->transport;
+    int64_t began = door_now_ns();
+    if (began >= due_ns)
+        return 0;
+    while (door_now_ns() < due_ns && !halted(&worker->run->halt))
+        if (!take_messages(worker))
+            transport->calls->wait(transport, worker->number, due_ns);
+    trace_add(&worker->trace, PHASE_WAIT_WEIGHTS, worker->iteration, bucket, began, door_now_ns());
+    return halted(&worker->run->halt) ? -1 : 0;
+}
+
 int worker_wait_reply(struct worker *worker, int64_t needs, int bucket, enum reply_kind kind, const float **vector, int64_t *version, struct error *error)
 {
     if (!worker_has_reply(worker, needs, bucket, kind)) {
@@ -153,7 +173,7 @@ int worker_wait_reply(struct worker *worker, int64_t needs, int bucket, enum rep
     *vector = worker_reply_vector(worker, kind, reply->slot[kind]);
     if (version)
         *version = reply->version;
-    return 0;
+    return wait_for_arrival(worker, bucket, reply->due_ns[kind]);
 }
 
 void worker_resume_computing(struct worker *worker) { worker->mark_ns = door_now_ns(); }
