@@ -58,7 +58,7 @@ def main():
     b = panel(*odsgd, "", 60, span, [])
     panel(*ssgd, f"SSGD: a worker waits for W<tspan dy='4' font-size='10'>t+1</tspan><tspan dy='-4'>; {a:.1f} ms an iteration</tspan>", 60, span, out)
     second = 60 + len(ROWS) * (ROW + GAP) + 64
-    panel(*odsgd, f"OD-SGD: it goes on from W<tspan dy='4' font-size='10'>t</tspan><tspan dy='-4'>&#160;and its own gradient; {b:.1f} ms an iteration</tspan>", second, span, out)
+    panel(*odsgd, f"OD-SGD: it goes on from W<tspan dy='4' font-size='10'>t</tspan><tspan dx='5' dy='-4'>and its own gradient; {b:.1f} ms an iteration</tspan>", second, span, out)
     legend, lx = height - 14, LEFT
     for name in ["compute", "local update", "push on the link", "global update", "answer on the link"]:
         out.append(f'<rect x="{lx}" y="{legend - 10}" width="12" height="12" fill="{COLORS[name]}"/><text x="{lx + 17}" y="{legend}" class="step">{name}</text>')
