@@ -22,12 +22,12 @@ static const char help[] =
     "Trains as the config says (onestep config --help lists its keys) and writes into DIR (default: runs/NAME-NNN):\n"
     "  config.ini             the config with every choice made; it repeats the run\n"
     "  metrics.csv            a row per epoch, and per step with train.log_every\n"
-    "  checkpoint-*           the run's whole state, every checkpoint.every and on a stop\n"
+    "  checkpoint-*           the run's whole state, every checkpoint.every, at the end and on a stop\n"
     "  weights.safetensors    the final weights, by torchvision's names\n"
     "  trace.json             with output.trace: who did what when (chrome://tracing)\n"
     "Ctrl-C finishes the step, writes all of that, and exits with 130; a second one leaves at once.\n\n"
     "--resume goes on from FILE, or from the newest valid checkpoint of DIR (without either: of --output DIR), to the bytes that the run would have ended on. Without CONFIG\n"
-    "the config is the checkpoint's; what the state depends on (net, data, algorithm, workers, seed) cannot change.\n";
+    "the config is the checkpoint's, with [output] and [checkpoint] as by default; what the state depends on (net, data, algorithm, workers, seed) cannot change.\n";
 
 /* The words after the config, if there was one. Settings go into the config at once; without a config they wait for the checkpoint's. */
 struct words { int n; char **words; char *sets[64]; int n_sets; };

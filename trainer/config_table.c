@@ -91,7 +91,7 @@ const struct config_row config_rows[] = {
     REAL(link, latency_us, 0, 1e9, "0", "emulation: and its latency"),
     CHOICE(link, duplex, DUPLEX_FULL, "full|half", "full", "emulation: a queue each way, or one for both"),
 
-    TEXT(checkpoint, every, "1 epochs", "N epochs, N iterations, N minutes, or off: how often the whole state of the run is written, to resume from; also at the end and on a stop"),
+    TEXT(checkpoint, every, "1 epochs", "N epochs, N iterations or N minutes between checkpoints, the whole state of the run to resume from; one more at the end, also of a stop. off: none at all"),
     INTEGER(checkpoint, keep, 1, 1e6, "2", "checkpoints kept; an older one goes when the new one is safely on disk"),
 
     TEXT(output, dir, "", "the run's folder; empty: runs/NAME-NNN, the first that is free"),
