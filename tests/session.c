@@ -104,6 +104,7 @@ static void take_snapshot(struct session *session)
     if (session->keep_snapshot)
         session->keep_snapshot(session, snapshot);
     atomic_store_explicit(&snapshot->busy, false, memory_order_release);
+    session->run->transport.calls->wake(&session->run->transport, run_server_end(session->run));
 }
 
 /* Takes the server's reports until it has ended. */

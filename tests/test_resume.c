@@ -16,7 +16,7 @@ enum { ITERATIONS = 30, MOST_KEPT = 16 };
 /* A copy of a snapshot's vectors and numbers, to be put into that of another run of the same shape. */
 struct copy { struct snapshot numbers; float *weights; void **data; };
 
-struct kept { int n, at_most; struct copy copies[MOST_KEPT]; };
+struct kept { int n, handed; struct copy copies[MOST_KEPT]; };
 
 static size_t element(const struct snapshot_tensor *tensor) { return tensor->type == SNAPSHOT_F32 ? sizeof(float) : sizeof(int64_t); }
 
@@ -30,6 +30,7 @@ static void *duplicate(const void *from, size_t bytes)
 static void keep(struct session *session, const struct snapshot *snapshot)
 {
     struct kept *kept = session->kept;
+    kept->handed++;
     if (kept->n == MOST_KEPT)
         return;
     struct copy *copy = &kept->copies[kept->n++];
@@ -107,6 +108,7 @@ static void assert_resumes(const char *const *settings, const char *every)
     whole.keep_snapshot = keep;
     session_train(&whole);
     assert_true(kept.n > 0); /* as many as main could take: at least the last one */
+    assert_int_equal(kept.handed, whole.run->server->taking.number);
     for (int i = 0; i < kept.n; i++)
         assert_goes_on(all.rows, &kept.copies[i], &whole, settings[0]);
     drop(&kept, whole.run->snapshot->n_tensors);
@@ -117,6 +119,43 @@ static void assert_resumes_all(const char *const *settings)
 {
     assert_resumes(settings, "checkpoint.every=7 iterations");
     assert_resumes(settings, "checkpoint.every=1 iterations");
+}
+
+/* One that is announced when its iteration is already counted would never be complete, and none would come after it. */
+static void none_is_stuck(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 20; round++) {
+        struct session session;
+        struct kept kept = { .n = MOST_KEPT };
+        session_open(&session, LIST("train.algorithm=ssgd", "train.iterations=60", "checkpoint.every=1 iterations"));
+        session.kept = &kept;
+        session.keep_snapshot = keep;
+        session_train(&session);
+        assert_int_equal(kept.handed, session.run->server->taking.number);
+        session_close(&session);
+    }
+}
+
+/* The memory is there, for what it goes on from; that is no reason to use it. */
+static void none_is_taken_where_none_is_wanted(void **state)
+{
+    (void)state;
+    struct session whole, session;
+    struct kept kept = { 0 };
+    session_open(&whole, LIST("train.iterations=20", "net.name=normed", "checkpoint.every=9 iterations"));
+    whole.kept = &kept;
+    whole.keep_snapshot = keep;
+    session_train(&whole);
+    session_open(&session, LIST("train.iterations=30", "net.name=normed", "checkpoint.every=off"));
+    session.kept = kept.copies;
+    session.prepare_resume = put;
+    session_train(&session);
+    assert_int_equal(session.run->server->taking.number, 0);
+    assert_int_equal(session.run->server->tally.iterations, 30);
+    session_close(&session);
+    drop(&kept, whole.run->snapshot->n_tensors);
+    session_close(&whole);
 }
 
 #define RESUMES(name, ...) static void name(void **state) { (void)state, assert_resumes_all(LIST(__VA_ARGS__)); }
@@ -202,7 +241,7 @@ int test_resume(void)
         cmocka_unit_test(odsgd_dc_local), cmocka_unit_test(odsgd_adc), cmocka_unit_test(odsgd_predict), cmocka_unit_test(odsgd_predict_at_once),
         cmocka_unit_test(odsgd_predict_clipped), cmocka_unit_test(odsgd_behind_a_link), cmocka_unit_test(asgd_in_turn), cmocka_unit_test(asgd_in_turn_clipped),
         cmocka_unit_test(dcasgd_in_turn), cmocka_unit_test(asgd_replayed), cmocka_unit_test(dcasgd_replayed), cmocka_unit_test(asgd_replayed_behind_a_link),
-        cmocka_unit_test(asgd_free),
+        cmocka_unit_test(asgd_free), cmocka_unit_test(none_is_stuck), cmocka_unit_test(none_is_taken_where_none_is_wanted),
     };
     return cmocka_run_group_tests_name("resume", tests, NULL, NULL);
 }

@@ -1,8 +1,11 @@
 /* See interval.h. */
 #include "trainer/interval.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { LONGEST = 100000000 }; /* in any unit: minutes in nanoseconds still fit */
 
 bool interval_parse(const char *text, struct interval *interval)
 {
@@ -15,13 +18,13 @@ bool interval_parse(const char *text, struct interval *interval)
         return true;
     }
     double every = strtod(text, &end);
-    if (end == text || *end != ' ' || !(every > 0) || !(every <= 1e9) || strchr("+ \t", *text))
+    if (end == text || *end != ' ' || !(every > 0) || !(every <= LONGEST) || strchr("+ \t", *text))
         return false;
     end += strspn(end, " ");
     for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
         if (strcmp(end, words[i].singular) == 0 || strcmp(end, words[i].plural) == 0) {
             *interval = (struct interval){ words[i].unit, every };
-            return words[i].unit != EVERY_ITERATIONS || every >= 1;
+            return words[i].unit != EVERY_ITERATIONS || every == floor(every);
         }
     return false;
 }

@@ -90,8 +90,6 @@ static int admit(struct server *server, const struct message *push, struct error
         return serve(server, push, error);
     struct message *place = &server->pending[push->bucket * (size_t)run->k + push->worker];
     ASSERT(place->kind == MESSAGE_NONE);
-    server->sent[push->bucket * (size_t)run->k + push->worker].pushed[push->iteration & 1] = push->version;
-    server->tickets[push->worker][push->iteration & 1] = push->value;
     *place = *push;
     server->n_pending++;
     return serve_pending(server, (int)push->bucket, error);
@@ -110,6 +108,13 @@ static int take_push(struct server *server, const struct message *push, struct e
     return 0;
 }
 
+/* What a snapshot says of a push: it may be taken while the push crosses the link. */
+static void note_push(struct server *server, const struct message *push)
+{
+    server->sent[push->bucket * (size_t)server->run->k + push->worker].pushed[push->iteration & 1] = push->version;
+    server->tickets[push->worker][push->iteration & 1] = push->value;
+}
+
 /* A worker has ended. An asynchronous one that found no more work does not reach its boundary. */
 static int take_end(struct server *server, const struct message *message, struct error *error)
 {
@@ -126,6 +131,7 @@ static int take_message(struct server *server, const struct message *message, st
     server->heard_ns = message->sent_ns;
     switch (message->kind) {
     case MESSAGE_PUSH:
+        note_push(server, message);
         if (!server->link.on)
             return take_push(server, message, error);
         hold_push(server, message);

@@ -46,11 +46,22 @@ bool server_must_hold(const struct server *server, int bucket);
 /* Training time so far: without evaluations. */
 int64_t server_training_ns(const struct server *server);
 
-/* ---- snapshots (server_snapshot.c) ---- */
+/* ---- snapshots: when, and up to where (server_cut.c) ---- */
 
 /* By worker, an iteration that it has not started and will reach: nobody can have begun it, since what is sent now is read before the answer that it needs. When every worker
  * stops there, each gets there. */
 void server_cut(const struct server *server, int64_t *cut);
+
+/* Whether one is to be announced now, with these boundaries. */
+bool server_snapshot_due(const struct server *server, int64_t *cut);
+
+/* ---- what they hold (server_capture.c) ---- */
+
+void server_capture_bucket(struct server *server, int bucket, const float *weights, int64_t version);
+void server_capture_place(struct server *server, bool reported); /* where the run is, and the mark in what main is told */
+void server_capture_all(struct server *server);                  /* asynchronous: all of the server's part, at one moment */
+
+/* ---- their course (server_snapshot.c) ---- */
 
 void server_snapshot_start(struct server *server);
 bool server_snapshot_advance(struct server *server); /* announces what is due, hands over what is complete; true when pushes were held back until now */
@@ -68,6 +79,7 @@ void server_resume(struct server *server, const struct snapshot *start);
 /* ---- reports to main (server_report.c) ---- */
 void server_step_done(struct server *server, const struct message *step);
 void server_report_iteration(struct server *server); /* what main gets to know of the tally's newest iteration */
-void server_report_end(struct server *server);
+void server_report_rest(struct server *server); /* the epoch that is not whole, if there is one */
+void server_report_end(struct server *server);  /* that, and that nothing more will come */
 
 #endif

@@ -45,10 +45,15 @@ void server_report_iteration(struct server *server)
     }
 }
 
-void server_report_end(struct server *server)
+void server_report_rest(struct server *server)
 {
     struct sums rest = tally_take_epoch(&server->tally);
     if (rest.samples)
         report(server, REPORT_EPOCH, &rest);
-    report(server, REPORT_FINISHED, &rest);
+}
+
+void server_report_end(struct server *server)
+{
+    server_report_rest(server);
+    report(server, REPORT_FINISHED, &(struct sums){ 0 });
 }

@@ -1,0 +1,88 @@
+/* The server's part of a snapshot: see snapshot.h. */
+#include "trainer/server_parts.h"
+
+#include "trainer/message.h"
+#include "trainer/worker.h"
+
+#include <string.h>
+
+void server_capture_bucket(struct server *server, int bucket, const float *weights, int64_t version)
+{
+    const struct run *run = server->run;
+    const struct bucket *row = &run->buckets.rows[bucket];
+    struct snapshot *snapshot = run->snapshot;
+    size_t from = row->begin, n = row->end - row->begin;
+    const struct backend *backend = run->backend;
+    backend->copy(server->device, snapshot->weights + from, weights + from, n);
+    if (snapshot->previous)
+        backend->copy(server->device, snapshot->previous + from, server->w[(version ? version - 1 : 0) % server->declared.versions] + from, n);
+    for (int state = 0; state < SERVER_STATES; state++)
+        if (snapshot->states[state])
+            backend->copy(server->device, snapshot->states[state] + from, server->states[state] + from, n);
+    server->taking.buckets_missing--;
+}
+
+void server_capture_place(struct server *server, bool reported)
+{
+    const struct run *run = server->run;
+    struct snapshot *snapshot = run->snapshot;
+    const struct tally *tally = &server->tally;
+    int64_t unit = run->algorithm->synchronous ? 1 : run->k;
+    snapshot->iteration = tally->iterations;
+    snapshot->reported = reported;
+    snapshot->epoch = tally->epoch;
+    snapshot->last = tally->last;
+    snapshot->evaluate_at = server->evaluate_at;
+    snapshot->training_ns = server_training_ns(server);
+    server->taking.place_missing = false;
+    struct message mark = { .kind = REPORT_MARK, .iteration = tally->iterations, .value = server->evaluate_at == INT64_MAX ? INT64_MAX : server->evaluate_at / unit };
+    server_send(server, run_main_end(server->run), &mark);
+}
+
+/* One worker's pushes: which are served, and which are in flight. */
+static void capture_pushes(struct server *server, int k)
+{
+    const struct run *run = server->run;
+    struct snapshot_worker *part = &run->snapshot->workers[k];
+    int64_t boundary = server->taking.cut[k];
+    size_t n = run->graph->params.total;
+    for (int bucket = 0; bucket < run->buckets.n; bucket++) {
+        const struct sent *sent = &server->sent[(size_t)bucket * (size_t)run->k + (size_t)k];
+        part->sent[bucket] = sent->version;
+        part->flying[bucket] = sent->served < boundary ? sent->pushed[(boundary - 1) & 1] : -1;
+    }
+    run->backend->copy(server->device, part->local, server->replies[k], n);
+    run->backend->copy(server->device, part->gradient, run->workers[k].gradients[(boundary + 1) & 1], n);
+    if (part->served)
+        run->backend->copy(server->device, part->served, server->stats[k], run->n_stats);
+}
+
+static void capture_record(struct server *server)
+{
+    const struct service *service = &server->run->service;
+    struct snapshot *snapshot = server->run->snapshot;
+    if (!snapshot->record)
+        return;
+    snapshot->n_record = service->n_record;
+    memcpy(snapshot->record, service->record, (size_t)service->n_record * sizeof *service->record);
+}
+
+void server_capture_all(struct server *server)
+{
+    const struct run *run = server->run;
+    struct snapshot *snapshot = run->snapshot;
+    const struct tally *tally = &server->tally;
+    for (int bucket = 0; bucket < run->buckets.n; bucket++) {
+        server_capture_bucket(server, bucket, server->w[0], 0);
+        snapshot->versions[bucket] = server->versions[bucket];
+    }
+    for (int k = 0; k < run->k; k++)
+        capture_pushes(server, k);
+    run->backend->copy(server->device, snapshot->evaluated, run->evaluation.weights, run->graph->params.total);
+    for (int i = 0; i < tally->came[0]; i++)
+        memcpy(snapshot->steps + 3 * i, (int64_t[3]){ double_bits(tally->steps[i].loss), tally->steps[i].correct, tally->steps[i].samples }, 3 * sizeof(int64_t));
+    snapshot->came = tally->came[0];
+    snapshot->next_ticket = service_next_ticket(&run->service, run->iterations * run->k);
+    capture_record(server);
+    server_capture_place(server, true);
+}
