@@ -142,6 +142,12 @@ int door_mkdir(const char *path) { return faulty(DOOR_MKDIR) ? -1 : mkdir(path, 
 int door_remove(const char *path) { return faulty(DOOR_REMOVE) ? -1 : remove(path); }
 bool door_exists(const char *path) { return access(path, F_OK) == 0; }
 
+bool door_same(const char *a, const char *b)
+{
+    struct stat first, second;
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
+
 int door_list_folder(const char *path, int (*take)(void *context, const char *name), void *context)
 {
     if (faulty(DOOR_OPEN))

@@ -28,6 +28,7 @@ int door_rename(const char *from, const char *to);
 int door_mkdir(const char *path);
 int door_remove(const char *path);
 bool door_exists(const char *path);
+bool door_same(const char *a, const char *b);                      /* both are there, and are one file or folder */
 int door_list_folder(const char *path, int (*take)(void *context, const char *name), void *context); /* every name in it, until `take` returns anything but 0 */
 
 /* ---- memory ---- */

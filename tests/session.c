@@ -144,7 +144,7 @@ int session_run(struct session *session)
         return -1;
     if (session->prepare_resume) {
         session->prepare_resume(session, session->run->snapshot);
-        if (run_resume(session->run, "kept", &session->error))
+        if (session->error.code || run_check_resume(session->run, "kept", &session->error) || run_resume(session->run, &session->error))
             return -1;
     }
     int64_t allocations = door_calls(DOOR_ALLOCATE);

@@ -34,6 +34,7 @@
     X(service) \
     X(stops) \
     X(resume) \
+    X(checkpoint) \
     X(schedule) \
     X(trainer_parts) \
     X(ops) \

@@ -84,6 +84,26 @@ static int fill_lists(const struct snapshot *snapshot, struct weights_list *list
     return n;
 }
 
+static int check_numbers(const char *path, const char *name, const float *values, size_t n, struct error *error)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(values[i]))
+            return fail(error, EXIT_NOT_FINITE, "%s: is not written: %s[%zu] is %g", path, name, i, (double)values[i]);
+    return 0;
+}
+
+/* A state that has diverged would not load, and would take the place of one that does. */
+static int check_finite(const char *path, const struct run *run, struct error *error)
+{
+    const struct snapshot *snapshot = run->snapshot;
+    if (check_numbers(path, "weights", snapshot->weights, run->graph->params.total, error) || check_numbers(path, "statistics", snapshot->stats, run->n_stats, error))
+        return -1;
+    for (int i = 0; i < snapshot->n_tensors; i++)
+        if (snapshot->tensors[i].type == SNAPSHOT_F32 && check_numbers(path, snapshot->tensors[i].name, snapshot->tensors[i].data, snapshot->tensors[i].count, error))
+            return -1;
+    return 0;
+}
+
 int checkpoint_write(const char *folder, const struct run *run, const struct weights_metadata *about, const struct metrics_mark *mark, char path[CHECKPOINT_PATH], uint64_t *bytes,
                      struct error *error)
 {
@@ -98,7 +118,7 @@ int checkpoint_write(const char *folder, const struct run *run, const struct wei
     metadata.iteration = snapshot->iteration;
     metadata.sample_offset = snapshot->samples;
     metadata.texts = texts;
-    if (checkpoint_path(folder, snapshot->iteration, path, error) || door_allocate(&lists, ((size_t)snapshot->n_tensors + 1) * sizeof(struct weights_list), path, error))
+    if (checkpoint_path(folder, snapshot->iteration, path, error) || check_finite(path, run, error) || door_allocate(&lists, ((size_t)snapshot->n_tensors + 1) * sizeof(struct weights_list), path, error))
         return -1;
     const struct weights_contents contents = {
         .graph = run->graph, .weights = snapshot->weights, .stats = snapshot->stats, .average = snapshot->states[SERVER_AVERAGE],

@@ -11,7 +11,7 @@
 
 enum { CHECKPOINT_PATH = 1200 };
 
-/* The file of run->snapshot in the folder; *path says which. EXIT_OUTPUT, EXIT_MEMORY. */
+/* The file of run->snapshot in the folder; *path says which. EXIT_OUTPUT, EXIT_MEMORY, EXIT_NOT_FINITE. */
 int checkpoint_write(const char *folder, const struct run *run, const struct weights_metadata *about, const struct metrics_mark *mark, char path[CHECKPOINT_PATH], uint64_t *bytes,
                      struct error *error);
 

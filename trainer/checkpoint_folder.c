@@ -22,13 +22,16 @@ int checkpoint_path(const char *folder, int64_t iteration, char path[CHECKPOINT_
 /* "checkpoint-000001234.safetensors" is 1234; -1 for any other name. */
 static int64_t iteration_of(const char *name, const char *ending)
 {
-    char digits[24];
+    char digits[24], own[24];
     int64_t iteration;
     size_t length = strlen(name), tail = strlen(ending), head = sizeof prefix - 1;
     if (length <= head + tail || memcmp(name, prefix, head) != 0 || strcmp(name + length - tail, ending) != 0 || length - head - tail >= sizeof digits)
         return -1;
     snprintf(digits, sizeof digits, "%.*s", (int)(length - head - tail), name + head);
-    return strspn(digits, "0123456789") == strlen(digits) && parse_int64(digits, &iteration) ? iteration : -1;
+    if (strspn(digits, "0123456789") != strlen(digits) || !parse_int64(digits, &iteration))
+        return -1;
+    snprintf(own, sizeof own, "%09lld", (long long)iteration);
+    return strcmp(own, digits) == 0 ? iteration : -1; /* another spelling is another file than checkpoint_path's */
 }
 
 /* Names are taken one by one while the folder is read. */

@@ -27,7 +27,7 @@ static const char help[] =
     "  trace.json             with output.trace: who did what when (chrome://tracing)\n"
     "Ctrl-C finishes the step, writes all of that, and exits with 130; a second one leaves at once.\n\n"
     "--resume goes on from FILE, or from the newest valid checkpoint of DIR (without either: of --output DIR), to the bytes that the run would have ended on. Without CONFIG\n"
-    "the config is the checkpoint's, with [output] and [checkpoint] as by default; what the state depends on (net, data, algorithm, workers, seed) cannot change.\n";
+    "the config is the checkpoint's; what the state depends on (net, data, algorithm, workers, seed) cannot change.\n";
 
 /* The words after the config, if there was one. Settings go into the config at once; without a config they wait for the checkpoint's. */
 struct words { int n; char **words; char *sets[64]; int n_sets; };
@@ -198,11 +198,14 @@ static int open_metrics(struct training *training, const char *path, struct erro
     return 0;
 }
 
-/* The config that goes with the weights: what changes no result stays out, so that equal runs give equal files. */
+/* The config that goes with a checkpoint says how to go on. What goes with the weights leaves out what changes no result, so that equal runs give equal files. */
 static void write_about(struct training *training)
 {
     struct config about = training->config, plain;
     config_defaults(&plain);
+    about.output.overwrite = plain.output.overwrite;
+    snprintf(about.output.dir, sizeof about.output.dir, "%s", plain.output.dir);
+    config_write(&about, training->about_run, sizeof training->about_run);
     about.output = plain.output;
     about.checkpoint = plain.checkpoint;
     about.data.loader_threads = plain.data.loader_threads;
@@ -210,14 +213,21 @@ static void write_about(struct training *training)
     config_write(&about, training->about, sizeof training->about);
 }
 
+/* The folder that a run goes on in is there; any other is as for a new run. */
+static int make_folder(struct training *training, struct error *error)
+{
+    struct config config = training->config;
+    config.output.overwrite |= training->resumption.asked && door_same(training->resumption.folder, config.output.dir);
+    return folder_make(&training->folder, &config, training->name, error);
+}
+
 static int open_files(struct training *training, struct error *error)
 {
     char path[1200], text[16384];
     signals_catch(); /* from the first file on: a stop leaves none of them half-written */
-    training->config.output.overwrite |= training->resumption.asked; /* the folder that it goes on in is there */
-    if (folder_make(&training->folder, &training->config, training->name, error) || folder_file(&training->folder, "config.ini", path, sizeof path, error))
+    if (make_folder(training, error) || folder_file(&training->folder, "config.ini", path, sizeof path, error))
         return -1;
-    if (!training->resumption.asked && checkpoint_prune(training->folder.path, 0, error)) /* of a run that is written over */
+    if (training->resumption.asked ? training_set_aside(training, error) : checkpoint_prune(training->folder.path, 0, error)) /* what a run left that is written over */
         return -1;
     size_t n = config_write(&training->config, text, sizeof text);
     write_about(training);
@@ -273,7 +283,7 @@ static int write_results(struct training *training, struct error *error)
     void *stats;
     if (check_finite(training, run_final_weights(run), error))
         return -1;
-    struct weights_metadata metadata = training_metadata(training);
+    struct weights_metadata metadata = training_metadata(training, training->about);
     metadata.iteration = run->server->tally.iterations;
     metadata.sample_offset = run->server->tally.iterations * run->k * training->config.data.batch;
     if (folder_file(&training->folder, "weights.safetensors", path, sizeof path, error) ||

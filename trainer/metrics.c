@@ -53,7 +53,7 @@ int metrics_resume(struct metrics *metrics, const char *path, const struct sched
     if (metrics->fd < 0)
         return fail_errno(error, EXIT_OUTPUT, errno, "%s: cannot open", path);
     int64_t bytes = door_file_bytes(metrics->fd);
-    *whole = bytes >= mark->bytes;
+    *whole = mark->bytes >= 0 && bytes >= mark->bytes;
     metrics->newest.bytes = *whole ? mark->bytes : bytes;
     if (bytes < 0 || (*whole && door_truncate(metrics->fd, mark->bytes)))
         return fail_errno(error, EXIT_OUTPUT, errno, "%s: cannot cut to %lld bytes", path, (long long)mark->bytes);

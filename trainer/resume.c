@@ -1,4 +1,4 @@
-/* Going on from a snapshot: what it says is checked against the run, then the server, the workers and the loader start there. */
+/* Going on from a snapshot that fits (resume_check.c): the server, the workers and the loader start there. */
 #include "trainer/run.h"
 
 #include "base/door.h"
@@ -8,53 +8,6 @@
 #include "trainer/worker_wait.h"
 
 #include <string.h>
-
-static int wrong(const char *name, struct error *error, const char *rule, long long found)
-{
-    return fail(error, EXIT_INPUT, "%s: want a state that this run can be in: %s, found %lld", name, rule, found);
-}
-
-static int check_place(const struct run *run, const char *name, int k, struct error *error)
-{
-    const struct snapshot *start = run->snapshot;
-    const struct snapshot_worker *part = &start->workers[k];
-    int64_t i = part->place[PLACE_ITERATION], tickets = run->iterations * run->k;
-    if (i < 0 || i > tickets || (run->algorithm->synchronous && i != start->iteration))
-        return wrong(name, error, "workers at an iteration of it", (long long)i);
-    for (int bucket = 0; part->flying && bucket < run->buckets.n; bucket++)
-        if (part->flying[bucket] < -1 || part->flying[bucket] > start->versions[bucket] || (i == 0 && part->flying[bucket] >= 0))
-            return wrong(name, error, "gradients in flight of known versions", (long long)part->flying[bucket]);
-    int64_t drawn = run->config.async.order == ORDER_FREE ? start->next_ticket : tickets;
-    if (part->place[PLACE_TICKET] < -1 || (part->flying && part->place[PLACE_TICKET] >= drawn))
-        return wrong(name, error, "a ticket that has been drawn", (long long)part->place[PLACE_TICKET]);
-    return 0;
-}
-
-/* Every push that counts is served or in flight. */
-static int check_pushes(const struct run *run, const char *name, struct error *error)
-{
-    const struct snapshot *start = run->snapshot;
-    for (int bucket = 0; bucket < run->buckets.n; bucket++) {
-        int64_t served = 0;
-        for (int k = 0; k < run->k; k++)
-            served += start->workers[k].place[PLACE_ITERATION] - (start->workers[k].flying[bucket] >= 0);
-        if (served != start->versions[bucket])
-            return wrong(name, error, "as many versions of a bucket as pushes served", (long long)start->versions[bucket]);
-    }
-    return start->came < 0 || start->came >= run->k ? wrong(name, error, "fewer steps than workers since the last iteration", (long long)start->came) : 0;
-}
-
-static int check(const struct run *run, const char *name, struct error *error)
-{
-    const struct snapshot *start = run->snapshot;
-    if (start->iteration < 0 || start->iteration > run->iterations)
-        return fail(error, EXIT_USAGE, "%s: is at iteration %lld, want one of this run's %lld; train.epochs and train.iterations make it longer", name, (long long)start->iteration,
-                    (long long)run->iterations);
-    for (int k = 0; k < run->k; k++)
-        if (check_place(run, name, k, error))
-            return -1;
-    return run->algorithm->synchronous ? 0 : check_pushes(run, name, error);
-}
 
 /* Marks the batches that are still to be taken, of the run's n. */
 static void mark_left(struct run *run, bool *left, int64_t n)
@@ -96,12 +49,10 @@ static int open_loader_apart(struct run *run, struct error *error)
     return result;
 }
 
-int run_resume(struct run *run, const char *name, struct error *error)
+int run_resume(struct run *run, struct error *error)
 {
     const struct snapshot *start = run->snapshot;
     bool in_step = run->algorithm->synchronous || run->config.async.order == ORDER_ROUND_ROBIN;
-    if (check(run, name, error))
-        return -1;
     server_resume(run->server, start);
     for (int k = 0; k < run->k; k++)
         worker_resume(&run->workers[k], start);

@@ -60,8 +60,10 @@ struct run_request {
 
 int run_open(struct run **run, const struct run_request *request, struct error *error);
 
-/* Goes on from what run->snapshot holds (checkpoint_load). Before run_start. EXIT_INPUT when it is no state of this run. */
-int run_resume(struct run *run, const char *name, struct error *error);
+/* Goes on from what run->snapshot holds (checkpoint_load), when it is a state of this run. Before run_start. `name`: of the file. EXIT_INPUT when it is none; EXIT_USAGE when it
+ * lies behind this run's end. */
+int run_check_resume(struct run *run, const char *name, struct error *error);
+int run_resume(struct run *run, struct error *error);
 int run_open_loader(struct run *run, int64_t first, struct error *error); /* for run_open and run_resume: batches from `first` on */
 void run_close(struct run *run); /* after run_join; accepts NULL */
 

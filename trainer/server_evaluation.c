@@ -24,6 +24,14 @@ int64_t server_next_evaluation(const struct server *server, int64_t version)
     return iteration * unit < last ? iteration * unit : last;
 }
 
+int64_t server_newest_version(const struct server *server)
+{
+    int64_t newest = 0;
+    for (int bucket = 0; bucket < server->run->buckets.n; bucket++)
+        newest = server->versions[bucket] > newest ? server->versions[bucket] : newest;
+    return newest;
+}
+
 void server_version_done(struct server *server, int bucket, const float *weights)
 {
     const struct bucket *row = &server->run->buckets.rows[bucket];
@@ -69,7 +77,9 @@ void server_evaluated(struct server *server)
     server_send(server, run_main_end(run), &report);
     server->paused_ns += door_now_ns() - server->evaluation_began_ns;
     server->evaluating = false;
-    server->evaluate_at = server_next_evaluation(server, server->evaluate_at);
+    /* a run that was resumed with another evaluate_every can be past the one after this */
+    int64_t newest = server_newest_version(server);
+    server->evaluate_at = server_next_evaluation(server, newest > server->evaluate_at ? newest : server->evaluate_at);
     server->snapshot_missing = run->buckets.n;
 }
 

@@ -33,6 +33,7 @@ float server_clip_factor(const struct server *server, int64_t iteration, int wor
 
 /* The version after `version` that is to be evaluated; INT64_MAX when none is. Asynchronous versions are pushes, K to an iteration. */
 int64_t server_next_evaluation(const struct server *server, int64_t version);
+int64_t server_newest_version(const struct server *server); /* of any bucket */
 
 /* When the snapshot is complete: the workers' running statistics are merged and everybody is told to go. */
 void server_evaluate_if_due(struct server *server);

@@ -14,9 +14,7 @@ static void copy(const struct server *server, float *to, const float *from, size
 
 static int64_t next_evaluation(const struct server *server, const struct snapshot *start)
 {
-    int64_t newest = 0;
-    for (int bucket = 0; bucket < server->run->buckets.n; bucket++)
-        newest = server->versions[bucket] > newest ? server->versions[bucket] : newest;
+    int64_t newest = server_newest_version(server);
     bool gathering = start->evaluated && newest >= start->evaluate_at, now = !start->reported && newest == start->evaluate_at;
     return gathering || now ? start->evaluate_at : server_next_evaluation(server, newest);
 }

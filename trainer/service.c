@@ -186,15 +186,34 @@ void service_cut(const struct service *service, int64_t *cut)
     }
 }
 
-int service_next(const struct service *service, int bucket)
+/* The worker of the i-th push of that bucket. */
+static int worker_at(const struct service *service, int bucket, int64_t i)
 {
-    int64_t served = service->served[bucket];
     if (service->order == ORDER_ROUND_ROBIN)
-        return (int)(served % service->k);
-    if (service->order == ORDER_REPLAY && served < service->pushes)
-        return (int)service->queue[bucket * service->pushes + served];
-    return -1;
+        return (int)(i % service->k);
+    return service->order == ORDER_REPLAY && i < service->pushes ? (int)service->queue[bucket * service->pushes + i] : -1;
 }
+
+bool service_count(const struct service *service, int bucket, int64_t pushes, int64_t *of_worker)
+{
+    memset(of_worker, 0, (size_t)service->k * sizeof *of_worker);
+    for (int64_t i = 0; i < pushes; i++) {
+        int worker = worker_at(service, bucket, i);
+        if (worker < 0)
+            break;
+        of_worker[worker]++;
+    }
+    return service->order != ORDER_FREE;
+}
+
+bool service_fits(const struct service *service, const int64_t *pair, int64_t tickets)
+{
+    struct service_record row;
+    memcpy(&row, pair, sizeof row);
+    return row.bucket < (uint32_t)service->buckets && row.worker < (uint32_t)service->k && row.ticket >= 0 && row.ticket < tickets;
+}
+
+int service_next(const struct service *service, int bucket) { return worker_at(service, bucket, service->served[bucket]); }
 
 void service_served(struct service *service, int bucket, int worker, int64_t ticket)
 {

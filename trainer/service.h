@@ -42,6 +42,12 @@ void service_resume(struct service *service, const int64_t *served, int64_t next
  * the worker's pushes. */
 void service_cut(const struct service *service, int64_t *cut);
 
+/* Of the first `pushes` of that bucket, how many are each worker's. False in a free order, which does not say; pushes beyond the record are nobody's. */
+bool service_count(const struct service *service, int bucket, int64_t pushes, int64_t *of_worker);
+
+/* Whether a recorded service, as a pair of numbers, can be one of a run of so many tickets. */
+bool service_fits(const struct service *service, const int64_t *pair, int64_t tickets);
+
 /* Server: whose push of that bucket comes next; -1: anyone's. */
 int service_next(const struct service *service, int bucket);
 

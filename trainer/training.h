@@ -41,7 +41,7 @@ struct training {
     struct resumption resumption;
     struct metrics_mark mark; /* of the snapshot that is being taken */
     struct written written;
-    char about[16384];        /* the config that goes with the weights */
+    char about[16384], about_run[16384]; /* the config that goes with the weights; with checkpoints */
 };
 
 /* ---- training_resume.c ---- */
@@ -52,12 +52,15 @@ int training_find(struct training *training, int n_sets, char **sets, struct err
 /* Loads the newest that is whole into the run. EXIT_NO_RESUME. */
 int training_go_on(struct training *training, struct error *error);
 
+/* In the folder that it writes into, what is behind the iteration that it goes on from, and says so. EXIT_OUTPUT. */
+int training_set_aside(const struct training *training, struct error *error);
+
 /* ---- training_follow.c ---- */
 
 /* Reports until the server has ended; metrics and checkpoints as they come. When one cannot be written the run stops as on a signal: its weights may still be saved. */
 void training_follow(struct training *training, struct error *error);
 
 /* Metadata of what is written. Borrows from the training. */
-struct weights_metadata training_metadata(const struct training *training);
+struct weights_metadata training_metadata(const struct training *training, const char *config);
 
 #endif

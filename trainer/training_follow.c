@@ -8,15 +8,15 @@
 #include <stdio.h>
 #include <string.h>
 
-struct weights_metadata training_metadata(const struct training *training)
+struct weights_metadata training_metadata(const struct training *training, const char *config)
 {
-    return (struct weights_metadata){ .config = training->about, .classes = training->test.class_names };
+    return (struct weights_metadata){ .config = config, .classes = training->test.class_names };
 }
 
 static int write_checkpoint(struct training *training, struct error *error)
 {
     struct written *written = &training->written;
-    const struct weights_metadata about = training_metadata(training);
+    const struct weights_metadata about = training_metadata(training, training->about_run);
     char path[CHECKPOINT_PATH];
     int64_t began = door_now_ns();
     uint64_t bytes;

@@ -26,7 +26,7 @@ static bool is_file(struct resumption *resumption)
     if (!regular)
         return false;
     const char *slash = strrchr(resumption->from, '/');
-    snprintf(resumption->folder, sizeof resumption->folder, "%.*s", slash ? (int)(slash - resumption->from) : 1, slash ? resumption->from : ".");
+    snprintf(resumption->folder, sizeof resumption->folder, "%.*s", slash ? (int)(slash - resumption->from) + (slash == resumption->from) : 1, slash ? resumption->from : ".");
     return true;
 }
 
@@ -155,17 +155,20 @@ int training_go_on(struct training *training, struct error *error)
 {
     struct resumption *resumption = &training->resumption;
     char path[CHECKPOINT_PATH];
-    int n;
-    while (candidate(resumption, resumption->next, path, error) || checkpoint_load(path, training->run, &resumption->mark, error))
+    while (candidate(resumption, resumption->next, path, error) || checkpoint_load(path, training->run, &resumption->mark, error) || run_check_resume(training->run, path, error))
         if (give_up_on_one(resumption, error))
             return -1;
-    if (run_resume(training->run, path, error))
-        return -1;
     resumption->iteration = training->run->snapshot->iteration;
     snprintf(training->written.last, sizeof training->written.last, "%s", path);
-    if (checkpoint_set_aside(resumption->folder, resumption->iteration, &n, error))
+    return run_resume(training->run, error);
+}
+
+int training_set_aside(const struct training *training, struct error *error)
+{
+    int n;
+    if (checkpoint_set_aside(training->folder.path, training->resumption.iteration, &n, error))
         return -1;
     if (n)
-        fprintf(stderr, "onestep: warning: %s: %d checkpoint%s of later iterations now end%s in .ahead\n", resumption->folder, n, n == 1 ? "" : "s", n == 1 ? "s" : "");
+        fprintf(stderr, "onestep: warning: %s: %d checkpoint%s of later iterations now end%s in .ahead\n", training->folder.path, n, n == 1 ? "" : "s", n == 1 ? "s" : "");
     return 0;
 }
