@@ -15,12 +15,11 @@ static int window_size(struct shape in, struct draws *draws)
     return size <= smaller(in.h, in.w) ? size : 1;
 }
 
-/* Where a corner follows it has a bias, which keeps its sums away from it (test_ops.c). */
-static int any_conv(struct graph *graph, int x, struct shape in, struct draws *draws, bool corner)
+static int any_conv(struct graph *graph, int x, struct shape in, struct draws *draws)
 {
     int size = window_size(in, draws);
     return conv(graph, x, "op", &(struct conv_args){ .filters = draw_one(draws, (int[]){ 1, 3, 6, 16, 20, 50 }, 6), .size = size, .stride = 1 + draw_below(draws, 2),
-                                                     .pad = draw_below(draws, size / 2 + 1), .no_bias = draw_below(draws, 4) == 0 && !corner });
+                                                     .pad = draw_below(draws, size / 2 + 1), .no_bias = draw_below(draws, 4) == 0 });
 }
 
 static int any_pool(struct graph *graph, int x, enum pool_kind kind, struct draws *draws)
@@ -30,22 +29,22 @@ static int any_pool(struct graph *graph, int x, enum pool_kind kind, struct draw
     return pool(graph, x, &(struct pool_args){ kind, size, 1 + draw_below(draws, size), size > 1 ? draw_below(draws, 2) : 0 });
 }
 
-static int build_conv(struct graph *graph, const int *x, struct shape in, struct draws *draws) { return any_conv(graph, *x, in, draws, false); }
-static int build_conv_relu(struct graph *graph, const int *x, struct shape in, struct draws *draws) { return relu(graph, any_conv(graph, *x, in, draws, true)); }
+static int build_conv(struct graph *graph, const int *x, struct shape in, struct draws *draws) { return any_conv(graph, *x, in, draws); }
+static int build_conv_relu(struct graph *graph, const int *x, struct shape in, struct draws *draws) { return relu(graph, any_conv(graph, *x, in, draws)); }
 
 static int build_conv_pool(struct graph *graph, const int *x, struct shape in, struct draws *draws)
 {
-    return any_pool(graph, any_conv(graph, *x, in, draws, true), draw_below(draws, 3) ? POOL_MAX : POOL_AVERAGE, draws);
+    return any_pool(graph, any_conv(graph, *x, in, draws), draw_below(draws, 3) ? POOL_MAX : POOL_AVERAGE, draws);
 }
 
 static int build_conv_relu_pool(struct graph *graph, const int *x, struct shape in, struct draws *draws)
 {
-    return any_pool(graph, relu(graph, any_conv(graph, *x, in, draws, true)), draw_below(draws, 3) ? POOL_MAX : POOL_AVERAGE, draws);
+    return any_pool(graph, relu(graph, any_conv(graph, *x, in, draws)), draw_below(draws, 3) ? POOL_MAX : POOL_AVERAGE, draws);
 }
 
 static int build_conv_pool_relu(struct graph *graph, const int *x, struct shape in, struct draws *draws)
 {
-    return relu(graph, any_pool(graph, any_conv(graph, *x, in, draws, true), POOL_MAX, draws));
+    return relu(graph, any_pool(graph, any_conv(graph, *x, in, draws), POOL_MAX, draws));
 }
 
 /* LeNet's: even planes, 2/2. */

@@ -15,7 +15,7 @@ int draw_one(struct draws *draws, const int *of, int n); /* one of a list */
 /* Eighths from -2 to 2: sums of their products are exact in single precision, so that maxima and signs never hang on rounding. */
 void draw_eighths(struct draws *draws, float *values, size_t n);
 
-/* All different, 1/16 apart, around 0 but never 0: what a finite difference of 1/64 cannot push over a corner. */
+/* All different, 1/16 apart, around 0 but never 0: what a finite difference of 1/64 or less cannot push over a corner. */
 void draw_spaced(struct draws *draws, float *values, size_t n);
 
 struct segment {
