@@ -233,6 +233,55 @@ static void test_nan(void **state)
             }
 }
 
+static const struct chain *chain_of(const char *name)
+{
+    int c = 0;
+    while (strcmp(chains[c].name, name) != 0)
+        c++;
+    return &chains[c];
+}
+
+/* Values around 1000 with a deviation of 1: squares that are summed before the mean is taken off would lose it. */
+static void run_far(struct segment *segment, struct outcome *outcome)
+{
+    struct draws draws = { 6, 0 };
+    *outcome = (struct outcome){ .n_y = segment_output_floats(segment), .n_x = { segment_input_floats(segment, 0) } };
+    outcome->y = floats_new(outcome->n_y);
+    outcome->dy = floats_new(outcome->n_y);
+    outcome->dx[0] = floats_new(outcome->n_x[0]);
+    draw_eighths(&draws, segment->weights, segment->graph->params.total);
+    draw_eighths(&draws, outcome->dy, outcome->n_y);
+    for (size_t i = 0; i < outcome->n_x[0]; i++)
+        outcome->dx[0][i] = 1000 + (float)((double)draw(&draws) * 0x1p-31 - 1) * 1.75f;
+    segment_set_input(segment, 0, outcome->dx[0]);
+    segment_forward(segment, outcome->y);
+    backward(segment, 1, outcome);
+}
+
+static void test_moments(void **state)
+{
+    (void)state;
+    struct draws draws = { 14, 0 };
+    for (int i = 0; i < N_FAST; i++) {
+        struct trial trial = { .in = { 6, 11, 13 }, .batch = 37 };
+        struct chain chain = *chain_of("batchnorm");
+        struct segment segments[2];
+        struct outcome outcomes[2];
+        chain.tolerance = 1e-3;
+        trial_build(&trial, &chain, &draws);
+        for (int side = 0; side < 2; side++) {
+            segment_open(&segments[side], &(struct plan_request){ side ? fast[i] : &backend_reference, NULL, &trial.graph, trial.batch, true, PRECISION_FP32 }, trial.from, trial.to);
+            run_far(&segments[side], &outcomes[side]);
+        }
+        compare(&(struct place){ fast[i], PRECISION_FP32, &chain, &trial }, &segments[0], &segments[1], &outcomes[0], &outcomes[1]);
+        for (int side = 0; side < 2; side++) {
+            outcome_free(&outcomes[side]);
+            segment_close(&segments[side]);
+        }
+        graph_release(&trial.graph);
+    }
+}
+
 /* Everything from `offers` on is a function. */
 static void test_tables(void **state)
 {
@@ -268,6 +317,8 @@ static void test_bf16(void **state)
 
 int test_ops(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_training), cmocka_unit_test(test_evaluation), cmocka_unit_test(test_bf16), cmocka_unit_test(test_nan), cmocka_unit_test(test_tables) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_training), cmocka_unit_test(test_evaluation), cmocka_unit_test(test_bf16), cmocka_unit_test(test_nan), cmocka_unit_test(test_moments), cmocka_unit_test(test_tables),
+    };
     return cmocka_run_group_tests_name("ops", tests, NULL, NULL);
 }
