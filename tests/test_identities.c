@@ -122,6 +122,15 @@ static void loader_threads_change_nothing(void **state)
     assert_false(same(LIST("workers.count=3", "data.shuffle=false"), LIST("workers.count=3")));
 }
 
+/* The session's networks do not read data.mean; the squares are of the nearest byte to it: 51 twice, then 230. */
+static void cutout_fills_with_the_mean(void **state)
+{
+    (void)state;
+    assert_true(same(LIST("data.mean=0.2"), LIST("data.mean=0.9")));
+    assert_true(same(LIST("data.cutout=9", "data.mean=0.2"), LIST("data.cutout=9", "data.mean=0.201")));
+    assert_false(same(LIST("data.cutout=9", "data.mean=0.2"), LIST("data.cutout=9", "data.mean=0.9")));
+}
+
 /* A norm that no gradient has leaves every bit; a small one does not, and it is the whole gradient's: buckets and what else moves change nothing. */
 static void clipping_is_of_the_whole_gradient(void **state)
 {
@@ -282,7 +291,7 @@ int test_identities(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_worker_is_plain_sgd), cmocka_unit_test(a_warmup_as_long_as_the_run_is_ssgd), cmocka_unit_test(no_compensation_is_the_plain_local_update),
-        cmocka_unit_test(predict_foresees_the_update), cmocka_unit_test(buckets_change_nothing), cmocka_unit_test(loader_threads_change_nothing),
+        cmocka_unit_test(predict_foresees_the_update), cmocka_unit_test(buckets_change_nothing), cmocka_unit_test(loader_threads_change_nothing), cmocka_unit_test(cutout_fills_with_the_mean),
         cmocka_unit_test(clipping_is_of_the_whole_gradient), cmocka_unit_test(an_average_changes_no_weight), cmocka_unit_test(normalization_is_averaged_too),
         cmocka_unit_test(in_turn_repeats), cmocka_unit_test(evaluation_changes_nothing), cmocka_unit_test(a_link_changes_nothing), cmocka_unit_test(steps_allocate_nothing),
     };
