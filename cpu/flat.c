@@ -76,7 +76,7 @@ static void compensate(float *g, const struct compensation *c, size_t at, size_t
         compensate_constant(g, c->now + at, c->backup + at, c->lambda, n);
 }
 
-/* What P takes off W' (ALGORITHMS.md section 6): factors of V and of W. */
+/* What P takes off W' (docs/algorithms.md section 6): factors of V and of W. */
 struct ahead { float rate, v, w; };
 
 static struct ahead look_ahead(const struct sgd_pass *pass)

@@ -2,7 +2,7 @@
  *
  * Batches are numbered 0, 1, 2, ... over the whole run. In a synchronous run worker k takes batch t*K + k in iteration t; in an
  * asynchronous one batch j belongs to ticket j: either way batch j of an epoch holds the samples at positions [j*B, (j+1)*B) of
- * the epoch's permutation, K*floor(N/(K*B)) batches an epoch (ALGORITHMS.md section 2). What a batch holds is a pure function of its number, so
+ * the epoch's permutation, K*floor(N/(K*B)) batches an epoch (docs/algorithms.md section 2). What a batch holds is a pure function of its number, so
  * it does not depend on how many threads there are or on who takes it.
  *
  * Batch j waits in slot j mod depth. A filler claims numbers in turn and fills the slot when the batch before it there was given

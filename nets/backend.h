@@ -97,7 +97,7 @@ struct compensation {
     float lambda, decay;
 };
 
-/* ALGORITHMS.md sections 3 and 5, one pass: G = inv_k * (((g_0 + g_1) + ...) + g_{K-1}), compensated; d = scale * (G + weight_decay * W);
+/* docs/algorithms.md sections 3 and 5, one pass: G = inv_k * (((g_0 + g_1) + ...) + g_{K-1}), compensated; d = scale * (G + weight_decay * W);
  * V = momentum * V + d; W' = W - rate * (nesterov ? d + momentum * V : V); and, where p is wanted, section 6's
  * P = W' - next_rate * (momentum * V + weight_decay * W'), Nesterov P = W' - next_rate * (momentum^2 * V + (1 + momentum) * weight_decay * W'); and, where an
  * average is kept, E = E + average_rate * (W' - E). Clipping is a factor in inv_k. */
@@ -115,7 +115,7 @@ struct sgd_pass {
     float *average;              /* E: [n], in place; NULL when none is kept */
 };
 
-/* ALGORITHMS.md section 6, `sgd`, `dc`, `adc`: factor * g in place of g (1 where nothing is clipped), compensated; m = momentum * m - rate * (g + weight_decay * W); L = W + m. */
+/* docs/algorithms.md section 6, `sgd`, `dc`, `adc`: factor * g in place of g (1 where nothing is clipped), compensated; m = momentum * m - rate * (g + weight_decay * W); L = W + m. */
 struct local_pass {
     size_t n;
     const float *w, *g; /* [n] */

@@ -12,6 +12,12 @@ const struct algorithm *algorithm_of(int choice)
     return algorithms[choice];
 }
 
+int64_t algorithm_requires_newest(const struct config *config, int64_t t)
+{
+    (void)config;
+    return t;
+}
+
 struct declaration algorithm_declare(const struct config *config)
 {
     struct declaration declared = algorithm_of(config->train.algorithm)->declare(config);

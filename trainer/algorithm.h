@@ -53,6 +53,9 @@ extern const struct algorithm algorithm_ssgd, algorithm_asgd, algorithm_dcasgd, 
 /* By enum algorithm_choice. */
 const struct algorithm *algorithm_of(int choice);
 
+/* requires_version where iteration t starts from the answer to the worker's own push of t - 1: t. */
+int64_t algorithm_requires_newest(const struct config *config, int64_t t);
+
 /* The config's algorithm's own declaration, and what any algorithm needs under that config. */
 struct declaration algorithm_declare(const struct config *config);
 

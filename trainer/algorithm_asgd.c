@@ -1,4 +1,4 @@
-/* Asynchronous SGD and its delay-compensated form, DC-ASGD (ALGORITHMS.md section 5; arXiv 1609.08326): the server applies each push at once and answers its
+/* Asynchronous SGD and its delay-compensated form, DC-ASGD (docs/algorithms.md section 5; arXiv 1609.08326): the server applies each push at once and answers its
  * sender alone. They differ in one term of the update. */
 #include "trainer/algorithm.h"
 #include "trainer/server.h"
@@ -15,13 +15,6 @@ static struct declaration declare_dcasgd(const struct config *config)
     return (struct declaration){ .server_states = 1u << SERVER_MOMENTUM | (config->async.adaptive ? 1u << SERVER_MEAN_SQUARE : 0), .local_weights = true };
 }
 
-/* A worker's own count: it starts iteration t on the answer to its push of t - 1. */
-static int64_t requires_version(const struct config *config, int64_t t)
-{
-    (void)config;
-    return t;
-}
-
 static int choose_weights(struct worker *worker, int64_t t, int bucket, struct error *error)
 {
     const float *weights;
@@ -33,28 +26,31 @@ static int choose_weights(struct worker *worker, int64_t t, int bucket, struct e
     return 0;
 }
 
+static int serve(struct server *server, const struct message *push, bool compensate)
+{
+    server_update_one(server, push, compensate);
+    server_reply_one(server, push);
+    return 0;
+}
+
 static int push_arrived_asgd(struct server *server, const struct message *push, struct error *error)
 {
     (void)error;
-    server_update_one(server, push, false);
-    server_reply_one(server, push);
-    return 0;
+    return serve(server, push, false);
 }
 
 static int push_arrived_dcasgd(struct server *server, const struct message *push, struct error *error)
 {
     (void)error;
-    server_update_one(server, push, true);
-    server_reply_one(server, push);
-    return 0;
+    return serve(server, push, true);
 }
 
 const struct algorithm algorithm_asgd = {
     .name = "asgd", .help = "asynchronous SGD: nobody waits, gradients are stale",
-    .declare = declare_asgd, .requires_version = requires_version, .choose_weights = choose_weights, .gradient_ready = worker_push, .push_arrived = push_arrived_asgd,
+    .declare = declare_asgd, .requires_version = algorithm_requires_newest, .choose_weights = choose_weights, .gradient_ready = worker_push, .push_arrived = push_arrived_asgd,
 };
 
 const struct algorithm algorithm_dcasgd = {
     .name = "dcasgd", .help = "asynchronous SGD with delay compensation (arXiv 1609.08326)",
-    .declare = declare_dcasgd, .requires_version = requires_version, .choose_weights = choose_weights, .gradient_ready = worker_push, .push_arrived = push_arrived_dcasgd,
+    .declare = declare_dcasgd, .requires_version = algorithm_requires_newest, .choose_weights = choose_weights, .gradient_ready = worker_push, .push_arrived = push_arrived_dcasgd,
 };

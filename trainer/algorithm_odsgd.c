@@ -1,4 +1,4 @@
-/* One-step-delay SGD (arXiv 2005.06728; ALGORITHMS.md section 6): iteration t starts from W_{t-1}, and the worker's own g_{t-1} stands in for the update that
+/* One-step-delay SGD (arXiv 2005.06728; docs/algorithms.md section 6): iteration t starts from W_{t-1}, and the worker's own g_{t-1} stands in for the update that
  * is missing. The first n iterations are SSGD. */
 #include "trainer/algorithm.h"
 #include "trainer/server.h"

@@ -1,4 +1,4 @@
-/* Synchronous SGD (ALGORITHMS.md section 4): everybody pushes g_t and waits for W_{t+1}. */
+/* Synchronous SGD (docs/algorithms.md section 4): everybody pushes g_t and waits for W_{t+1}. */
 #include "trainer/algorithm.h"
 #include "trainer/server.h"
 #include "trainer/worker.h"
@@ -7,12 +7,6 @@ static struct declaration declare(const struct config *config)
 {
     (void)config;
     return (struct declaration){ .versions = 1, .server_states = 1u << SERVER_MOMENTUM };
-}
-
-static int64_t requires_version(const struct config *config, int64_t t)
-{
-    (void)config;
-    return t;
 }
 
 static int choose_weights(struct worker *worker, int64_t t, int bucket, struct error *error)
@@ -37,5 +31,5 @@ static int push_arrived(struct server *server, const struct message *push, struc
 
 const struct algorithm algorithm_ssgd = {
     .name = "ssgd", .help = "synchronous SGD: every worker waits for every other", .synchronous = true,
-    .declare = declare, .requires_version = requires_version, .choose_weights = choose_weights, .gradient_ready = worker_push, .push_arrived = push_arrived,
+    .declare = declare, .requires_version = algorithm_requires_newest, .choose_weights = choose_weights, .gradient_ready = worker_push, .push_arrived = push_arrived,
 };

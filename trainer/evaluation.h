@@ -37,7 +37,7 @@ struct evaluation_total evaluation_sum(const struct evaluation *evaluation, int6
 /* Worker: computes batches of that evaluation until none is left to take; *last: this worker finished the last of all. */
 int evaluation_work(struct run *run, struct worker *worker, int64_t number, bool *last, struct error *error);
 
-/* One set of running statistics out of K (ALGORITHMS.md section 6): mean = mean_k(mean_k), var = mean_k(var_k + mean_k^2) - mean^2; or worker 0's. In doubles. */
+/* One set of running statistics out of K (docs/algorithms.md section 6): mean = mean_k(mean_k), var = mean_k(var_k + mean_k^2) - mean^2; or worker 0's. In doubles. */
 void merge_stats(const struct graph *graph, const float *const *stats, int k, bool worker0, float *merged);
 
 #endif

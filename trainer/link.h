@@ -1,4 +1,4 @@
-/* An emulated interconnect at the server (ALGORITHMS.md section 8): messages are held back until their payload would have crossed it.
+/* An emulated interconnect at the server (docs/algorithms.md section 8): messages are held back until their payload would have crossed it.
  *
  * A transfer of n bytes occupies the link for n/bandwidth, one after another in a queue each way (or one for both), and arrives `latency` after
  * that. The server's thread only. */

@@ -28,6 +28,6 @@ struct optimizer {
     float (*forecast_rate)(const struct config *config, float rate); /* c: what a worker's gradient is multiplied by after P */
 };
 
-extern const struct optimizer optimizer_sgd; /* momentum, Nesterov, weight decay: ALGORITHMS.md section 3 */
+extern const struct optimizer optimizer_sgd; /* momentum, Nesterov, weight decay: docs/algorithms.md section 3 */
 
 #endif

@@ -1,4 +1,4 @@
-/* SGD with momentum, Nesterov and weight decay, as PyTorch defines them (ALGORITHMS.md section 3). */
+/* SGD with momentum, Nesterov and weight decay, as PyTorch defines them (docs/algorithms.md section 3). */
 #include "trainer/optimizer.h"
 
 #include "trainer/server.h"

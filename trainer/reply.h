@@ -4,7 +4,7 @@
 
 enum reply_kind {
     REPLY_WEIGHTS,  /* W */
-    REPLY_FORECAST, /* P (ALGORITHMS.md section 6, `predict`) */
+    REPLY_FORECAST, /* P (docs/algorithms.md section 6, `predict`) */
     REPLY_KINDS,
 };
 

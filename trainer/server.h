@@ -102,7 +102,7 @@ bool server_gathered(struct server *server, const struct message *push);
 /* Sums g of (iteration, bucket) over the active workers in their order and updates W of the bucket to the next version; also P with `forecast`. */
 void server_update(struct server *server, int64_t iteration, int bucket, bool forecast);
 
-/* Applies one worker's gradient to W of the bucket (ALGORITHMS.md section 5). compensate: with DC-ASGD's terms against the W it was sent last. */
+/* Applies one worker's gradient to W of the bucket (docs/algorithms.md section 5). compensate: with DC-ASGD's terms against the W it was sent last. */
 void server_update_one(struct server *server, const struct message *push, bool compensate);
 
 /* P of every bucket for the version that the run starts from, to everybody. */
