@@ -17,21 +17,30 @@ static double base(const struct lrn_args *args, const float *x, int c, int chann
     return (double)args->k + (double)args->alpha / args->size * squares;
 }
 
+/* Calls for every place of every sample: where channel 0 is; channels are `plane` apart. */
+static void each_place(const struct reference_op *self, void (*visit)(const struct reference_op *self, size_t start, size_t plane))
+{
+    const struct shape shape = self->request.output->shape;
+    const size_t plane = (size_t)shape.h * (size_t)shape.w;
+    for (int b = 0; b < self->request.batch; b++)
+        for (size_t i = 0; i < plane; i++)
+            visit(self, (size_t)b * shape_count(shape) + i, plane);
+}
+
+static void normalize(const struct reference_op *self, size_t start, size_t plane)
+{
+    const struct lrn_args *args = &self->args.lrn;
+    const int channels = self->request.output->shape.c;
+    const float *x = (const float *)self->request.inputs[0]->data + start;
+    float *y = (float *)self->request.output->data + start;
+    for (int c = 0; c < channels; c++)
+        y[(size_t)c * plane] = (float)((double)x[(size_t)c * plane] * pow(base(args, x, c, channels, plane), -(double)args->beta));
+}
+
 static int forward(struct op *op, const struct step *step, struct error *error)
 {
-    const struct reference_op *self = reference_of(op);
-    const struct lrn_args *args = &self->args.lrn;
-    struct shape shape = self->request.output->shape;
-    size_t plane = (size_t)shape.h * (size_t)shape.w;
     (void)step, (void)error;
-    for (int b = 0; b < self->request.batch; b++)
-        for (size_t i = 0; i < plane; i++) {
-            size_t start = (size_t)b * shape_count(shape) + i;
-            const float *x = (const float *)self->request.inputs[0]->data + start;
-            float *y = (float *)self->request.output->data + start;
-            for (int c = 0; c < shape.c; c++)
-                y[(size_t)c * plane] = (float)((double)x[(size_t)c * plane] * pow(base(args, x, c, shape.c, plane), -(double)args->beta));
-        }
+    each_place(reference_of(op), normalize);
     return 0;
 }
 
@@ -44,21 +53,19 @@ static double gradient(const struct lrn_args *args, const float *x, const float 
     return own - 2 * (double)args->alpha * beta / args->size * (double)x[(size_t)c * plane] * spread;
 }
 
+static void spread_back(const struct reference_op *self, size_t start, size_t plane)
+{
+    const int channels = self->request.output->shape.c;
+    const float *x = (const float *)self->request.inputs[0]->data + start, *dy = (const float *)self->request.output->gradient + start;
+    float *dx = (float *)self->request.inputs[0]->gradient + start;
+    for (int c = 0; c < channels; c++)
+        dx[(size_t)c * plane] = (float)gradient(&self->args.lrn, x, dy, c, channels, plane);
+}
+
 static int backward(struct op *op, const struct step *step, struct error *error)
 {
-    const struct reference_op *self = reference_of(op);
-    const struct lrn_args *args = &self->args.lrn;
-    struct shape shape = self->request.output->shape;
-    size_t plane = (size_t)shape.h * (size_t)shape.w;
     (void)step, (void)error;
-    for (int b = 0; b < self->request.batch; b++)
-        for (size_t i = 0; i < plane; i++) {
-            size_t start = (size_t)b * shape_count(shape) + i;
-            const float *x = (const float *)self->request.inputs[0]->data + start, *dy = (const float *)self->request.output->gradient + start;
-            float *dx = (float *)self->request.inputs[0]->gradient + start;
-            for (int c = 0; c < shape.c; c++)
-                dx[(size_t)c * plane] = (float)gradient(args, x, dy, c, shape.c, plane);
-        }
+    each_place(reference_of(op), spread_back);
     return 0;
 }
 
