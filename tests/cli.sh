@@ -567,6 +567,8 @@ check 'a recorded order repeats the run' replay_repeats
 . "$use"
 check 'words of --resume' resume_words
 check 'stopped and resumed: the same bytes' resumed_to_the_same_bytes
+check 'recorded, stopped and resumed: a replay gives the same bytes' recorded_and_resumed
+check 'resumed elsewhere, with other settings' resumed_otherwise
 check 'checkpoints are weights' checkpoints_are_weights
 check 'checkpoints that are damaged' damaged_checkpoints
 check 'killed 200 times' killed_again_and_again

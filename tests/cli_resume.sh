@@ -28,11 +28,10 @@ resume_words()
     grep -q '^resumed    from iteration 20, state/checkpoint-000000020.safetensors$' out || echo "it does not say what it goes on from: $(cat out)"
 }
 
-# interrupted_and_resumed NAME WORDS...: a whole run; the same stopped in the middle, and gone on with
-interrupted_and_resumed()
+# stopped_halfway NAME WORDS...: a run of 300 iterations, stopped in the middle; $stopped: at which
+stopped_halfway()
 {
     name=$1; shift
-    run train small.ini --output "$name-whole" --set train.epochs=30 "$@"; want 0 ''
     "$onestep" train small.ini --output "$name" --set train.epochs=30 --set workers.slowdown=30 "$@" > out 2> err &
     process=$!
     tries=0
@@ -44,6 +43,14 @@ interrupted_and_resumed()
     grep -q "; the last good checkpoint is $(newest "$name")\$" err || echo "$name: the last checkpoint is not named: $(cat err)"
     stopped=$(iteration "$(newest "$name")")
     [ "$stopped" -lt 300 ] || echo "$name: it was not stopped in the middle"
+}
+
+# interrupted_and_resumed NAME WORDS...: a whole run; the same stopped in the middle, and gone on with
+interrupted_and_resumed()
+{
+    name=$1; shift
+    run train small.ini --output "$name-whole" --set train.epochs=30 "$@"; want 0 ''
+    stopped_halfway "$name" "$@"
     run train small.ini --output "$name" --set train.epochs=30 "$@" --resume; want 0 ''
     same_tensors "$name-whole/weights.safetensors" "$name/weights.safetensors"
     same_tensors "$(newest "$name-whole")" "$(newest "$name")"
@@ -58,6 +65,40 @@ resumed_to_the_same_bytes()
     figures res-ssgd-whole > one; figures res-ssgd > two; same one two
     interrupted_and_resumed res-adc --set odsgd.local_update=adc --set odsgd.momentum_local=0.5 --set optimizer.clip_norm=1
     interrupted_and_resumed res-asgd --set train.algorithm=asgd --set async.order=round-robin
+    # which worker's step ends an epoch is chance; what is evaluated is not
+    figures res-asgd-whole | cut -d , -f 1-5,8- > one; figures res-asgd | cut -d , -f 1-5,8- > two; same one two
+}
+
+# A record goes on where the run does: a replay of it is the run that was interrupted.
+recorded_and_resumed()
+{
+    for algorithm in asgd dcasgd; do
+        words="--set train.algorithm=$algorithm --set async.order=free --set link.bandwidth_gbps=10 --set link.latency_us=50"
+        stopped_halfway "rec-$algorithm" $words --set async.record="record-$algorithm"
+        run train --resume "rec-$algorithm" --set workers.slowdown=1; want 0 ''
+        run train small.ini --output "rec-$algorithm-again" --set train.epochs=30 $words --set async.order=replay --set async.replay="record-$algorithm"; want 0 ''
+        same_tensors "rec-$algorithm/weights.safetensors" "rec-$algorithm-again/weights.safetensors"
+    done
+}
+
+# What a run goes on with may differ from what it began with; where it writes, too.
+resumed_otherwise()
+{
+    run train small.ini --output whole --set checkpoint.keep=9 --set checkpoint.every='10 iterations' --set workers.slowdown=20 --set train.epochs=6; want 0 ''
+    ls whole > before
+    first=$(ls whole/checkpoint-*.safetensors | head -n 1)
+    run train --resume "$first" --output branch --set data.loader_threads=3 --set data.prefetch=9; [ "$code" = 0 ] || echo "a branch: exit code $code, $(cat err)"
+    ls whole | cmp -s - before || echo "the folder that a branch begins from has changed: $(ls whole)"
+    same_tensors whole/weights.safetensors branch/weights.safetensors
+    [ "$(ls branch/checkpoint-*.safetensors | wc -l)" -gt 2 ] || echo "checkpoint.keep was forgotten: $(ls branch)"
+    refuse 2 "branch: exists already; want a new folder, or --set output.overwrite=true; the last good checkpoint is $first" train --resume "$first" --output branch
+    run train --resume "$first" --output other --set train.precision=bf16 --set train.init=nowhere --set cpu.backend=reference; [ "$code" = 0 ] || echo "otherwise: exit code $code, $(cat err)"
+    ln -s whole link
+    cd whole || return
+    run train --resume --output ../link --set train.epochs=7; want 0 ''
+    run train --resume ./"$(basename "$(newest .)")" --set train.epochs=8; want 0 ''
+    cd ..
+    [ "$(grep -c '^resumed_from' whole/metrics.csv)" = 2 ] && [ "$(cut -d , -f 1,3 whole/metrics.csv | grep '^epoch' | uniq -d | wc -l)" = 0 ] || echo "rows of metrics.csv: $(cat whole/metrics.csv)"
 }
 
 # What is evaluated is what the checkpoint holds.
