@@ -201,11 +201,113 @@ static void a_replay_can_be_stopped(void **state)
     session_close(&session);
 }
 
+/* ---- cuts ---- */
+
+enum { CUT_K = 4, CUT_BUCKETS = 3, CUT_PUSHES = 24 };
+
+/* An order that came about: events of a free run by chance, one worker faster than the others. */
+static void random_order(struct service *service, unsigned *seed, int64_t *queue, int64_t *tickets)
+{
+    int64_t finished[CUT_K] = { 0 }, served[CUT_BUCKETS] = { 0 }, of_worker[CUT_BUCKETS][CUT_K] = { { 0 } }, drawn = 0, left = CUT_BUCKETS * CUT_PUSHES;
+    memset(tickets, 0xff, CUT_K * CUT_PUSHES * sizeof *tickets);
+    while (left) {
+        int worker = rand_r(seed) % 3 ? 0 : rand_r(seed) % CUT_K, bucket = rand_r(seed) % CUT_BUCKETS;
+        bool answered = drawn < CUT_PUSHES;
+        for (int i = 0; i < CUT_BUCKETS; i++)
+            answered &= of_worker[i][worker] == finished[worker];
+        if (answered && rand_r(seed) % 2)
+            tickets[worker * CUT_PUSHES + finished[worker]++] = drawn++;
+        if (of_worker[bucket][worker] == finished[worker])
+            continue;
+        of_worker[bucket][worker]++;
+        queue[bucket * CUT_PUSHES + served[bucket]++] = worker;
+        left--;
+    }
+    *service = (struct service){ .order = ORDER_REPLAY, .k = CUT_K, .buckets = CUT_BUCKETS, .queue = queue, .tickets = tickets, .pushes = CUT_PUSHES };
+}
+
+/* Plays it: a worker goes on to iteration i when its pushes of i - 1 are served, never to its boundary; a bucket serves what its order says. How many iterations each finishes. */
+static void play(const struct service *service, const int64_t *cut, int64_t *finished)
+{
+    int64_t served[CUT_BUCKETS] = { 0 }, of_worker[CUT_BUCKETS][CUT_K] = { { 0 } };
+    memset(finished, 0, CUT_K * sizeof *finished);
+    for (bool moved = true; moved;) {
+        moved = false;
+        for (int k = 0; k < CUT_K; k++) {
+            bool answered = finished[k] < cut[k];
+            for (int bucket = 0; bucket < CUT_BUCKETS; bucket++)
+                answered &= of_worker[bucket][k] >= finished[k];
+            finished[k] += answered;
+            moved |= answered;
+        }
+        for (int bucket = 0; bucket < CUT_BUCKETS; bucket++) {
+            int64_t worker = served[bucket] < CUT_PUSHES ? service->queue[bucket * CUT_PUSHES + served[bucket]] : -1;
+            if (worker < 0 || of_worker[bucket][worker] >= finished[worker])
+                continue;
+            of_worker[bucket][worker]++;
+            served[bucket]++;
+            moved = true;
+        }
+    }
+}
+
+/* The smallest boundaries that all workers reach: raised only where, one lower, somebody would be stuck. */
+static void a_cut_is_the_smallest_that_all_reach(void **state)
+{
+    (void)state;
+    unsigned seed = 7;
+    int raised = 0;
+    for (int round = 0; round < 2000; round++) {
+        int64_t queue[CUT_BUCKETS * CUT_PUSHES], tickets[CUT_K * CUT_PUSHES], asked[CUT_K], cut[CUT_K], finished[CUT_K];
+        struct service service;
+        random_order(&service, &seed, queue, tickets);
+        for (int k = 0; k < CUT_K; k++)
+            asked[k] = cut[k] = rand_r(&seed) % 9;
+        service_cut(&service, cut);
+        play(&service, cut, finished);
+        assert_memory_equal(finished, cut, sizeof cut);
+        for (int k = 0; k < CUT_K; k++) {
+            int64_t lower[CUT_K];
+            if (cut[k] <= asked[k])
+                continue;
+            raised++;
+            memcpy(lower, cut, sizeof cut);
+            lower[k]--;
+            play(&service, lower, finished);
+            assert_true(memcmp(finished, lower, sizeof lower) != 0);
+        }
+    }
+    assert_true(raised > 500);
+}
+
+static void services_are_counted(void **state)
+{
+    (void)state;
+    unsigned seed = 3;
+    int64_t queue[CUT_BUCKETS * CUT_PUSHES], tickets[CUT_K * CUT_PUSHES], counts[CUT_K];
+    struct service service;
+    random_order(&service, &seed, queue, tickets);
+    assert_true(service_count(&service, 1, CUT_PUSHES + 5, counts));
+    assert_int_equal(counts[0] + counts[1] + counts[2] + counts[3], CUT_PUSHES);
+    service.order = ORDER_ROUND_ROBIN;
+    assert_true(service_count(&service, 0, 6, counts));
+    assert_true(counts[0] == 2 && counts[1] == 2 && counts[2] == 1 && counts[3] == 1);
+    service.order = ORDER_FREE;
+    assert_false(service_count(&service, 0, 6, counts));
+    struct service_record row = { 2, 3, 9 };
+    int64_t pair[2];
+    memcpy(pair, &row, sizeof pair);
+    assert_true(service_fits(&service, pair, 10) && !service_fits(&service, pair, 9));
+    service.buckets = 2;
+    assert_false(service_fits(&service, pair, 10));
+}
+
 int test_service(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_is_followed), cmocka_unit_test(cut_anywhere_it_is_refused), cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(a_recorded_run_repeats), cmocka_unit_test(a_recorded_stop_repeats), cmocka_unit_test(a_replay_can_be_stopped),
+        cmocka_unit_test(a_cut_is_the_smallest_that_all_reach), cmocka_unit_test(services_are_counted),
     };
     return cmocka_run_group_tests_name("service", tests, make_record, drop_record);
 }

@@ -35,6 +35,7 @@
     X(stops) \
     X(resume) \
     X(checkpoint) \
+    X(interval) \
     X(schedule) \
     X(trainer_parts) \
     X(ops) \
