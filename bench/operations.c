@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cpu/cpu.h"
 #include "nets/layer.h"
+#include "nets/dummy.h"
 #include "nets/network.h"
 #include "nets/operation.h"
 
@@ -98,39 +99,18 @@ static void print(const struct plan *plan, struct kinds *kinds)
            plan->batch * 1e6 / all, (double)plan_bytes(plan) / 0x1p20, (double)plan_bytes(plan) / plan->batch / 1024);
 }
 
-/* Any bytes do for pixels; weights as a run begins. */
-static int fill(struct step *step, const struct graph *graph, int batch, struct error *error)
-{
-    const size_t n = (size_t)batch, weights = graph->params.total * sizeof(float), stats = graph->stats.total * sizeof(float);
-    const size_t pixels = shape_count(graph->nodes[0].out) * n;
-    void *block;
-    if (door_allocate(&block, n * sizeof(int64_t) + 2 * weights + stats + n * sizeof(int32_t) + pixels, "a step's vectors", error))
-        return -1;
-    int64_t *index = block;
-    float *w = (float *)(index + n), *running = w + 2 * graph->params.total;
-    int32_t *labels = (int32_t *)(running + graph->stats.total);
-    uint8_t *bytes = (uint8_t *)(labels + n);
-    graph_init_weights(graph, 1, w);
-    graph_init_stats(graph, running);
-    for (size_t i = 0; i < pixels; i++)
-        bytes[i] = (uint8_t)(i * 2654435761u >> 24);
-    for (size_t i = 0; i < n; i++)
-        labels[i] = (int32_t)(i % (size_t)graph->classes);
-    *step = (struct step){ .weights = w, .gradient = w + graph->params.total, .stats = running, .repack = true, .pixels = bytes, .labels = labels, .index = index, .n = batch };
-    return 0;
-}
-
 static int measure(const struct graph *graph, int batch, struct error *error)
 {
     static struct kinds kinds;
     struct device *device = NULL;
     struct plan *plan = NULL;
-    struct step step;
-    if (backend_lanes.device_open(&device, -1, error) || plan_make(&plan, &(struct plan_request){ &backend_lanes, device, graph, batch, true, PRECISION_FP32 }, error) || fill(&step, graph, batch, error))
+    struct dummy dummy;
+    if (backend_lanes.device_open(&device, -1, error) ||
+        plan_make(&plan, &(struct plan_request){ &backend_lanes, device, graph, batch, true, PRECISION_FP32 }, error) || dummy_init(&dummy, graph, batch, error))
         return -1;
     for (int round = -1; round < ROUNDS; round++) { /* the first warms up */
         const int to = round < 0 ? 0 : round;
-        if (forward(plan, &step, &kinds, to, error) || backward(plan, &step, &kinds, to, error))
+        if (forward(plan, &dummy.step, &kinds, to, error) || backward(plan, &dummy.step, &kinds, to, error))
             return -1;
         for (int i = 0; round < 0 && i < kinds.n; i++)
             kinds.rows[i].ns[0][0] = kinds.rows[i].ns[1][0] = 0;
@@ -138,7 +118,7 @@ static int measure(const struct graph *graph, int batch, struct error *error)
     print(plan, &kinds);
     plan_free(plan);
     backend_lanes.device_close(device);
-    door_free((void *)step.index);
+    dummy_release(&dummy);
     return 0;
 }
 

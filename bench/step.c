@@ -7,6 +7,7 @@
 #include "base/door.h"
 #include "base/sizes.h"
 #include "cpu/cpu.h"
+#include "nets/dummy.h"
 #include "nets/network.h"
 #include "nets/plan.h"
 
@@ -30,37 +31,10 @@ struct contestant {
     enum precision precision;
     struct device *device;
     struct plan *plan;
-    struct step step;
-    void *blocks[6]; /* what the step points to */
+    struct dummy dummy;
     double forward[ROUNDS], backward[ROUNDS]; /* seconds of one step */
     double loss;
 };
-
-static int fill(struct contestant *c, const struct graph *graph, int batch, struct error *error)
-{
-    const size_t n = (size_t)batch, bytes[] = {
-        graph->params.total * sizeof(float), graph->params.total * sizeof(float), (graph->stats.total + 1) * sizeof(float),
-        shape_count(graph->nodes[0].out) * n, n * sizeof(int32_t), n * sizeof(int64_t),
-    };
-    for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++)
-        if (door_allocate(&c->blocks[i], bytes[i], "a step's vectors", error))
-            return -1;
-    float *weights = c->blocks[0], *stats = c->blocks[2];
-    uint8_t *pixels = c->blocks[3];
-    int32_t *labels = c->blocks[4];
-    int64_t *index = c->blocks[5];
-    graph_init_weights(graph, 1, weights);
-    graph_init_stats(graph, stats);
-    uint32_t state = 1;
-    for (size_t i = 0; i < bytes[3]; i++)
-        pixels[i] = (uint8_t)((state = state * 1664525u + 1013904223u) >> 24);
-    for (size_t i = 0; i < n; i++) {
-        labels[i] = (int32_t)(i % (size_t)graph->classes);
-        index[i] = (int64_t)i;
-    }
-    c->step = (struct step){ .weights = weights, .gradient = c->blocks[1], .stats = stats, .repack = true, .pixels = pixels, .labels = labels, .index = index, .n = batch };
-    return 0;
-}
 
 static int time_round(struct contestant *c, int round, int batch, struct error *error)
 {
@@ -68,10 +42,10 @@ static int time_round(struct contestant *c, int round, int batch, struct error *
     int steps = 0;
     while (door_now_ns() - begin < 500000000) {
         int64_t t0 = door_now_ns();
-        if (plan_forward(c->plan, &c->step, NULL, error))
+        if (plan_forward(c->plan, &c->dummy.step, NULL, error))
             return -1;
         int64_t t1 = door_now_ns();
-        if (plan_backward(c->plan, &c->step, NULL, error))
+        if (plan_backward(c->plan, &c->dummy.step, NULL, error))
             return -1;
         forward += t1 - t0;
         backward += door_now_ns() - t1;
@@ -98,16 +72,16 @@ static void release(struct contestant *c)
     plan_free(c->plan);
     if (c->device)
         c->backend->device_close(c->device);
-    for (size_t i = 0; i < sizeof c->blocks / sizeof *c->blocks; i++)
-        door_free(c->blocks[i]);
+    dummy_release(&c->dummy);
 }
 
 static int compare(const struct graph *graph, int batch, struct contestant *contestants, int n, struct error *error)
 {
     for (int i = 0; i < n; i++) {
         struct contestant *c = &contestants[i];
-        if (c->backend->device_open(&c->device, -1, error) || plan_make(&c->plan, &(struct plan_request){ c->backend, c->device, graph, batch, true, c->precision }, error) ||
-            fill(c, graph, batch, error) || time_round(c, 0, batch, error)) /* a round for warm-up */
+        if (c->backend->device_open(&c->device, -1, error) ||
+            plan_make(&c->plan, &(struct plan_request){ c->backend, c->device, graph, batch, true, c->precision }, error) ||
+            dummy_init(&c->dummy, graph, batch, error) || time_round(c, 0, batch, error)) /* a round for warm-up */
             return -1;
     }
     for (int round = 0; round < ROUNDS; round++)

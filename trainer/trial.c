@@ -2,16 +2,15 @@
 #include "trainer/trial.h"
 
 #include "base/door.h"
-#include "base/philox.h"
+#include "nets/dummy.h"
 #include "nets/plan.h"
 
-/* One choice's training step, ready to be timed: everything in one block of memory. */
+/* One choice's training step, ready to be timed. */
 struct trial {
     const struct backend *backend;
     struct device *device;
     struct plan *plan;
-    struct step step;
-    void *memory;
+    struct dummy dummy;
 };
 
 static void trial_close(struct trial *trial)
@@ -19,38 +18,27 @@ static void trial_close(struct trial *trial)
     plan_free(trial->plan);
     if (trial->device)
         trial->backend->device_close(trial->device);
-    door_free(trial->memory);
+    dummy_release(&trial->dummy);
 }
 
 static int trial_open(struct trial *trial, const struct choice *choice, const struct graph *graph, int batch, struct error *error)
 {
-    size_t n = graph->params.total, stats = graph->stats.total, pixels = shape_count(graph->nodes[0].out) * (size_t)batch;
     struct plan_request request = { .backend = choice->backend, .graph = graph, .batch = batch, .training = true, .precision = choice->precision };
     *trial = (struct trial){ .backend = choice->backend };
     if (choice->backend->device_open(&trial->device, -1, error))
         return -1;
     request.device = trial->device;
-    if (plan_make(&trial->plan, &request, error) ||
-        door_allocate(&trial->memory, (2 * n + stats) * sizeof(float) + (size_t)batch * (sizeof(int64_t) + sizeof(int32_t)) + pixels + 64, "a trial of a backend", error)) {
+    if (plan_make(&trial->plan, &request, error) || dummy_init(&trial->dummy, graph, batch, error)) {
         trial_close(trial);
         return -1;
     }
-    int64_t *index = trial->memory;
-    float *weights = (float *)(index + batch), *gradient = weights + n, *running = gradient + n;
-    int32_t *labels = (int32_t *)(running + stats);
-    uint8_t *bytes = (uint8_t *)(labels + batch);
-    graph_init_weights(graph, 1, weights);
-    graph_init_stats(graph, running);
-    for (size_t i = 0; i < pixels; i++)
-        bytes[i] = (uint8_t)philox(1, 0, i).word[0];
-    trial->step = (struct step){ .weights = weights, .gradient = gradient, .stats = running, .repack = true, .pixels = bytes, .labels = labels, .index = index, .n = batch };
     return 0;
 }
 
 static int trial_run(struct trial *trial, int64_t *shortest_ns, struct error *error)
 {
     int64_t began = door_now_ns();
-    if (plan_forward(trial->plan, &trial->step, NULL, error) || plan_backward(trial->plan, &trial->step, NULL, error))
+    if (plan_forward(trial->plan, &trial->dummy.step, NULL, error) || plan_backward(trial->plan, &trial->dummy.step, NULL, error))
         return -1;
     int64_t taken = door_now_ns() - began;
     if (taken < *shortest_ns)
