@@ -42,7 +42,8 @@ static const struct kernel_case cases[] = {
     { .name = "resnet 3x3, 512 at 4", .in = { 512, 4, 4 }, .conv = { .filters = 512, .size = 3, .stride = 1, .pad = 1, .no_bias = true } },
     { .name = "odd 3x3 pad 1, 20->50 at 13x7", .in = { 20, 13, 7 }, .conv = { .filters = 50, .size = 3, .stride = 1, .pad = 1 } },
     { .name = "cifar 5x5 pad 2, relu, pooled", .in = { 32, 16, 16 }, .conv = { .filters = 32, .size = 5, .stride = 1, .pad = 2, .relu = true, .pool = pool22 } },
-    { .name = "cifar 5x5 pad 2, relu, average 3/2", .in = { 32, 15, 15 }, .conv = { .filters = 64, .size = 5, .stride = 1, .pad = 2, .relu = true, .pool = { .kind = POOL_AVERAGE, .size = 3, .stride = 2 } } },
+    { .name = "cifar 5x5 pad 2, relu, average 3/2", .in = { 32, 15, 15 },
+      .conv = { .filters = 64, .size = 5, .stride = 1, .pad = 2, .relu = true, .pool = { .kind = POOL_AVERAGE, .size = 3, .stride = 2 } } },
     { .name = "odd 7x7 /3 pad 3", .in = { 5, 19, 17 }, .conv = { .filters = 7, .size = 7, .stride = 3, .pad = 3, .relu = true } },
     { .name = "odd 3x3 /2 pad 1 on 5x3", .in = { 3, 5, 3 }, .conv = { .filters = 13, .size = 3, .stride = 2, .pad = 1, .relu = true, .pool = pool22 } },
 };

@@ -57,7 +57,8 @@ struct op;
 struct op_calls {
     int (*pack)(struct op *op, const struct step *step, struct error *error);     /* canonical weights to its own copy; NULL: none kept */
     int (*forward)(struct op *op, const struct step *step, struct error *error);
-    int (*backward)(struct op *op, const struct step *step, struct error *error); /* gradient of its output to gradients of its inputs (written, not added) and of its parameters; NULL: nothing to do */
+    /* Gradient of its output to gradients of its inputs (written, not added) and of its parameters; NULL: nothing to do. */
+    int (*backward)(struct op *op, const struct step *step, struct error *error);
     void (*free)(struct op *op);
 };
 
@@ -115,7 +116,8 @@ struct sgd_pass {
     float *average;              /* E: [n], in place; NULL when none is kept */
 };
 
-/* docs/algorithms.md section 6, `sgd`, `dc`, `adc`: factor * g in place of g (1 where nothing is clipped), compensated; m = momentum * m - rate * (g + weight_decay * W); L = W + m. */
+/* docs/algorithms.md section 6, `sgd`, `dc`, `adc`: factor * g in place of g (1 where nothing is clipped), compensated;
+ * m = momentum * m - rate * (g + weight_decay * W); L = W + m. */
 struct local_pass {
     size_t n;
     const float *w, *g; /* [n] */

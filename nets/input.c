@@ -16,7 +16,8 @@ static void shape(struct graph *graph, struct node *node)
         if (args->std[c] == 0)
             args->std[c] = 1;
         if (!(args->std[c] > 0) || !isfinite(args->std[c]) || !isfinite(args->mean[c]))
-            fail(&graph->error, EXIT_USAGE, "%s: input: channel %d: want a finite mean and a positive standard deviation, got %g and %g", graph->name, c, (double)args->mean[c], (double)args->std[c]);
+            fail(&graph->error, EXIT_USAGE, "%s: input: channel %d: want a finite mean and a positive standard deviation, got %g and %g", graph->name, c,
+                 (double)args->mean[c], (double)args->std[c]);
     }
     node->out = (struct shape){ args->c, args->h, args->w };
 }

@@ -10,7 +10,8 @@ static void shape(struct graph *graph, struct node *node)
     node->out = (struct shape){ in.c, 1, 1 };
     if (args->size == 0) {
         if (args->stride || args->pad)
-            fail(&graph->error, EXIT_USAGE, "%s: layer %s: want no stride and no padding where the window is the whole plane, got %d and %d", graph->name, node->name, args->stride, args->pad);
+            fail(&graph->error, EXIT_USAGE, "%s: layer %s: want no stride and no padding where the window is the whole plane, got %d and %d", graph->name,
+                 node->name, args->stride, args->pad);
         return;
     }
     if (args->stride == 0)

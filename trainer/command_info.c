@@ -97,7 +97,8 @@ static void print_libraries(void)
 #else
     printf("libraries  no oneDNN, ");
 #endif
-    printf("zlib %s, libpng %s, TurboJPEG, cJSON %s, hwloc %x.%x.%x, inih\n", zlibVersion(), png_get_libpng_ver(NULL), cJSON_Version(), HWLOC_API_VERSION >> 16, HWLOC_API_VERSION >> 8 & 255, HWLOC_API_VERSION & 255);
+    printf("zlib %s, libpng %s, TurboJPEG, cJSON %s, hwloc %x.%x.%x, inih\n", zlibVersion(), png_get_libpng_ver(NULL), cJSON_Version(),
+           HWLOC_API_VERSION >> 16, HWLOC_API_VERSION >> 8 & 255, HWLOC_API_VERSION & 255);
     printf("compiler   %s\n", __VERSION__);
 }
 

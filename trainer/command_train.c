@@ -104,7 +104,8 @@ static int settle(struct training *training, struct error *error)
     if (!config->workers.count)
         config->workers.count = cores < WORKERS_MAX ? cores : WORKERS_MAX;
     if (config->workers.slowdown.n != 1 && config->workers.slowdown.n != config->workers.count)
-        return fail(error, EXIT_USAGE, "%s: [workers] slowdown: want one number, or one for each of %lld workers, got %d", training->config_path, (long long)config->workers.count, config->workers.slowdown.n);
+        return fail(error, EXIT_USAGE, "%s: [workers] slowdown: want one number, or one for each of %lld workers, got %d", training->config_path,
+                    (long long)config->workers.count, config->workers.slowdown.n);
     if (config->workers.count > cores)
         fprintf(stderr, "onestep: warning: %lld workers share %d cores\n", (long long)config->workers.count, cores);
     bool repeats = algorithm_of(config->train.algorithm)->synchronous || config->async.order != ORDER_FREE;
@@ -248,11 +249,15 @@ static void print_start(const struct training *training)
     summary_emulated(config, emulated, sizeof emulated);
     graph_describe(&training->graph, stdout);
     printf("\nalgorithm  %s%s\n", algorithm, local);
-    printf("workers    %lld of batch %lld, on %s in %s\n", (long long)config->workers.count, (long long)config->data.batch, training->backend->name, precision_name((enum precision)config->train.precision));
+    printf("workers    %lld of batch %lld, on %s in %s\n", (long long)config->workers.count, (long long)config->data.batch, training->backend->name,
+           precision_name((enum precision)config->train.precision));
     printf("data       %s, %s training images, %s test images\n", config->data.dataset, grouped(training->train.n, train), grouped(training->test.n, test));
-    printf("length     %s iterations, %s an epoch; %d buckets\n", grouped(training->run->iterations, length), grouped(training->run->iterations_per_epoch, epoch), training->run->buckets.n);
+    printf("length     %s iterations, %s an epoch; %d buckets\n", grouped(training->run->iterations, length), grouped(training->run->iterations_per_epoch, epoch),
+           training->run->buckets.n);
     if (training->graph.stats.n)
-        printf("bn_stats   %s\n", config->train.bn_stats == BN_STATS_WORKER0 ? "worker0: evaluation uses worker 0's running statistics" : "mean: evaluation uses the merge of the workers' running statistics");
+        printf("bn_stats   %s\n", config->train.bn_stats == BN_STATS_WORKER0
+                                      ? "worker0: evaluation uses worker 0's running statistics"
+                                      : "mean: evaluation uses the merge of the workers' running statistics");
     if (config->train.ema_decay > 0)
         printf("evaluated  the weights' moving average, decay %g\n", config->train.ema_decay);
     if (*emulated)

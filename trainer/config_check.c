@@ -68,8 +68,8 @@ static int check_schedule(const struct config *config, const char *name, struct 
 
 int config_check(const struct config *config, const char *name, struct error *error)
 {
-    if (check_required(config, name, error) || check_length(config, name, error) || check_async(config, name, error) || check_checkpoint(config, name, error) || check_lists(config, name, error) ||
-        check_schedule(config, name, error))
+    if (check_required(config, name, error) || check_length(config, name, error) || check_async(config, name, error) ||
+        check_checkpoint(config, name, error) || check_lists(config, name, error) || check_schedule(config, name, error))
         return -1;
     if (strcmp(config->workers.devices, "auto") != 0 && strcmp(config->workers.devices, "cpu") != 0)
         return fail(error, EXIT_USAGE, "%s: [workers] devices: want auto or cpu, got \"%s\"", name, config->workers.devices);
