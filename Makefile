@@ -72,6 +72,7 @@ fuzz:
 	    if ASAN_OPTIONS=allocator_may_return_null=1 build/fuzz/run-$$name -max_total_time=$(or $(FUZZ_SECONDS),60) -timeout=10 -artifact_prefix=build/fuzz/$$name- build/fuzz/corpus/$$name tests/inputs/$$name \
 	        > build/fuzz/$$name.log 2>&1; then echo "PASS fuzz: $$name"; else tail -n 20 build/fuzz/$$name.log; echo "FAIL fuzz: $$name"; fi; done
 
+build/fuzz/run-checkpoint: $(filter $(addprefix $(B)/trainer/,checkpoint% snapshot.o algorithm.o),$(LIBRARY))
 build/fuzz/run-%: build/fuzz/tests/fuzz_%.o $(FUZZED)
 	@$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
