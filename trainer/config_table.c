@@ -35,7 +35,7 @@ const struct config_row config_rows[] = {
     CHOICE(train, algorithm, ALGORITHM_SSGD, "ssgd|asgd|dcasgd|odsgd", "odsgd", "who waits for whom; docs/algorithms.md"),
     INTEGER(train, epochs, 0, 1e6, "0", "length of the run in passes over the data; set this or iterations"),
     INTEGER(train, iterations, 0, 1e12, "0", "length of the run in iterations (asynchronous: updates/K)"),
-    INTEGER(train, seed, 0, 9e15, "1", "of initial weights, data order and dropout"),
+    INTEGER(train, seed, 0, 9e15, "1", "of initial weights, data order, augmentation, dropout and synthetic images"),
     CHOICE(train, deterministic, AUTOMATIC, "auto|false|true", "auto", "two runs give the same bytes; auto: whenever the algorithm can, true insists"),
     TEXT(train, init, "random", "random, or a .safetensors file with weights to start from"),
     REAL(train, evaluate_every, 0, 1e6, "1", "epochs between evaluations on the test set (the end is always evaluated); 0 for the end alone"),
