@@ -91,7 +91,7 @@ docs: all
 	build/release/onestep config --markdown > docs/config.md
 
 asan tsan:
-	@$(MAKE) --no-print-directory VARIANT=$@ $(if $(filter tsan,$@),ONEDNN=0) build/$@/tests/run && build/$@/tests/run $(if $(filter tsan,$@),ring augment loader algorithms identities service stops resume trainer_parts eval)
+	@$(MAKE) --no-print-directory VARIANT=$@ $(if $(filter tsan,$@),ONEDNN=0) build/$@/tests/run && build/$@/tests/run $(if $(filter tsan,$@),ring augment loader algorithms identities service stops resume checkpoint trainer_parts eval)
 
 clean:
 	rm -rf build
