@@ -10,8 +10,8 @@ figures() { grep -v '^resumed_from' "$1/metrics.csv" | cut -d , -f 1-10; }
 
 resume_words()
 {
-    mkdir -p empty
-    refuse 9 'empty: nothing valid to resume from: it holds no checkpoint' train small.ini --output empty --resume
+    mkdir -p hollow
+    refuse 9 'hollow: nothing valid to resume from: it holds no checkpoint' train small.ini --output hollow --resume
     refuse 9 'nowhere: nothing valid to resume from: nowhere: cannot read the folder: No such file or directory' train --resume nowhere
     refuse 2 'train: --resume: want a checkpoint or a run'"'"'s folder after it, or --output DIR, got neither' train small.ini --resume
     refuse 2 'train: want --set, --output or --resume, got "--go"; onestep train --help' train small.ini --go
