@@ -249,7 +249,7 @@ static int begin(struct server *server, struct error *error)
 static int work(struct server *server, struct error *error)
 {
     struct run *run = server->run;
-    bool any, over;
+    bool any, over = false;
     if (begin(server, error))
         return -1;
     for (;;) {
