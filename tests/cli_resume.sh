@@ -166,7 +166,7 @@ killed_again_and_again()
         before=$now
     done
     # one interval, and one more that was being written: a slow disk or a busy machine may lag, but not as a rule
-    [ $far -le 100 ] || echo "$far of $kills kills lost more than two epochs"
+    [ $far -le 20 ] || echo "$far of $kills kills lost more than two epochs"
     end=$((before + 25))
     run train --resume killed --set train.iterations=$end --set workers.slowdown=1; want 0 ''
     run train small.ini --output unkilled --set train.epochs=0 --set train.iterations=$end; want 0 ''
