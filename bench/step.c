@@ -52,7 +52,8 @@ static int time_round(struct contestant *c, int round, int batch, struct error *
         steps++;
     }
     struct step_result result;
-    plan_result(c->plan, &result);
+    if (plan_result(c->plan, 0, &result, error))
+        return -1;
     c->loss = result.loss_sum / batch;
     c->forward[round] = (double)forward * 1e-9 / steps;
     c->backward[round] = (double)backward * 1e-9 / steps;

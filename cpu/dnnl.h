@@ -182,7 +182,7 @@ int onednn_lrn(struct op **op, const struct op_request *request, const struct lr
 int onednn_loss(struct op **op, const struct op_request *request, const struct loss_args *args, struct error *error);
 
 void onednn_accumulate(struct device *device, const struct tensor *to, const struct tensor *from);
-void onednn_result(struct op *loss, struct step_result *result);
+int onednn_result(struct op *loss, int turn, struct step_result *result, struct error *error);
 void onednn_tensor_out(struct device *device, const struct tensor *tensor, bool gradient, float *nchw);
 void onednn_tensor_in(struct device *device, const struct tensor *tensor, bool gradient, const float *nchw);
 

@@ -84,7 +84,7 @@ static void close_device(struct device *device)
 #define ONEDNN_TABLE(table_name, text, open) \
     { \
         .name = table_name, .help = text, .fusions = { .batchnorm_relu = true }, \
-        .offers = offers, .device_open = open, .device_close = close_device, .allocate = cpu_allocate, .release = cpu_release, \
+        .offers = offers, .device_open = open, .device_close = close_device, CPU_MEMORY_AND_ORDER, \
         .input = onednn_input, .conv = onednn_conv, .pool = onednn_pool, .linear = onednn_linear, .relu = onednn_relu, \
         .batchnorm = onednn_batchnorm, .add = onednn_add, .shortcut = onednn_shortcut, .concat = onednn_concat, .dropout = onednn_dropout, \
         .lrn = onednn_lrn, .loss = onednn_loss, \

@@ -29,7 +29,12 @@ static int forward(struct op *head, const struct step *step, struct error *error
     return 0;
 }
 
-void onednn_result(struct op *loss, struct step_result *result) { *result = ((const struct loss *)loss)->result; }
+int onednn_result(struct op *loss, int turn, struct step_result *result, struct error *error)
+{
+    (void)turn, (void)error;
+    *result = ((const struct loss *)loss)->result;
+    return 0;
+}
 
 int onednn_loss(struct op **op, const struct op_request *request, const struct loss_args *args, struct error *error)
 {

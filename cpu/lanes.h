@@ -40,6 +40,6 @@ int lanes_concat(struct op **op, const struct op_request *request, struct error 
 int lanes_dropout(struct op **op, const struct op_request *request, const struct dropout_args *args, struct error *error);
 int lanes_lrn(struct op **op, const struct op_request *request, const struct lrn_args *args, struct error *error);
 int lanes_loss(struct op **op, const struct op_request *request, const struct loss_args *args, struct error *error);
-void lanes_result(struct op *loss, struct step_result *result);
+int lanes_result(struct op *loss, int turn, struct step_result *result, struct error *error);
 
 #endif

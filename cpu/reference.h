@@ -49,6 +49,6 @@ int reference_concat(struct op **op, const struct op_request *request, struct er
 int reference_dropout(struct op **op, const struct op_request *request, const struct dropout_args *args, struct error *error);
 int reference_lrn(struct op **op, const struct op_request *request, const struct lrn_args *args, struct error *error);
 int reference_loss(struct op **op, const struct op_request *request, const struct loss_args *args, struct error *error);
-void reference_result(struct op *loss, struct step_result *result);
+int reference_result(struct op *loss, int turn, struct step_result *result, struct error *error);
 
 #endif

@@ -1,6 +1,8 @@
 /* The table that a backend fills. Callers never know which one they hold.
  *
  * Memory: everything a step touches is allocated through the table before the threads start.
+ * Order: a device runs what it is given in the order of the calls. On a GPU a call only enqueues, and host code that wants to read what comes of it waits for an event; on the
+ * CPU everything has run when the call returns. A fault in what was enqueued stays with the device until a call that takes `error` reports it.
  * Operations: prepared once per (arguments, shapes, batch, mode) by a constructor, then run without allocation. A constructor reads the
  * layout of its input tensors, sets layout and bytes of its output tensor and the sizes of what it wants kept; the plan then
  * binds memory. Flat passes: elementwise over fp32 vectors, no contraction into fused multiply-adds, so that how a vector is split never
@@ -11,7 +13,9 @@
 
 #include "nets/graph.h"
 
-struct device; /* the backend's: an engine, a stream, a processor */
+struct device;  /* the backend's: an engine, a stream, a processor */
+struct event;   /* the backend's: a moment in a device's order */
+struct capture; /* the backend's: work that was enqueued once and can be enqueued again as a whole */
 
 /* What activations and their gradients are stored in, and what products are computed from. Weights, their gradients, running and batch
  * statistics, the loss and every update are fp32 in any of them, and sums of products are taken in fp32 or wider. A conversion rounds to the
@@ -38,12 +42,15 @@ struct step {
     float *gradient;       /* g: the same; NULL in evaluation */
     float *stats;          /* running statistics, updated in training; read in evaluation */
     bool repack;           /* the weights differ from the last step's; a plan's first step packs in any case */
-    const uint8_t *pixels; /* [B][C][H][W] */
+    int turn;              /* 0 or 1: a step's result may be asked for until the next step of the same turn */
+    bool fixed;            /* all vectors of this struct lie where they lay in the plan's last step of that turn: the step may be captured, and launched again */
+    const uint8_t *pixels; /* [B][C][H][W]; like all that follows in the device's memory */
     const int32_t *labels; /* [B] */
     const int64_t *index;  /* [B]: sample numbers */
     int n;                 /* samples that count; the loss of the others is not summed and their gradient is zero */
     uint64_t seed;         /* dropout draws from (seed, epoch, sample, layer, element) */
     int64_t epoch;
+    float loss_scale;      /* fp16: the loss's gradient is multiplied by it, parameters' gradients divided; 0 means 1 */
 };
 
 /* What the loss node leaves behind. */
@@ -88,6 +95,26 @@ struct op_request {
 /* Which fusions its constructors take; the plan asks for no others. */
 struct fusions { bool conv_relu, conv_pool, linear_relu, batchnorm_add, batchnorm_relu, add_relu; };
 
+/* Captures: between begin and end, what is enqueued on the device is kept instead of run; events recorded and waited for go along, and mean what they mean when the capture
+ * is launched. */
+struct capture_calls {
+    int (*begin)(struct device *device, struct error *error);
+    int (*end)(struct device *device, struct capture **capture, struct error *error); /* NULL when nothing was enqueued */
+    int (*launch)(struct device *device, struct capture *capture, struct error *error);
+    void (*free)(struct capture *capture); /* accepts NULL */
+};
+
+/* Sums over devices, one vector on each, by a library of collectives (NCCL). */
+struct collective;
+struct collective_calls {
+    /* EXIT_USAGE when two of the devices are one GPU. */
+    int (*open)(struct collective **collective, struct device *const *devices, int n, struct error *error);
+    /* vectors[k], n floats on devices[k], becomes the sum of all; enqueued on `devices`, in any order of addition. One thread calls it for all. */
+    int (*sum)(struct collective *collective, float *const *vectors, size_t n, struct error *error);
+    void (*abort)(struct collective *collective); /* any thread: sums that cannot end, end */
+    void (*close)(struct collective *collective); /* accepts NULL */
+};
+
 /* ---- flat passes ---- */
 
 /* Delay compensation (DC-ASGD, arXiv 1609.08326, eq. 10 and section 5): g becomes g + lambda g*g*(now - backup), or with mean_square
@@ -104,7 +131,7 @@ struct compensation {
  * average is kept, E = E + average_rate * (W' - E). Clipping is a factor in inv_k. */
 struct sgd_pass {
     size_t n;
-    int k;                       /* gradients to sum, at least 1 */
+    int k;                       /* gradients to sum, 1..64 */
     const float *const *gradients; /* k pointers to [n] */
     float inv_k, scale, rate, momentum, weight_decay, next_rate, average_rate;
     bool nesterov;
@@ -131,13 +158,35 @@ struct backend {
     const char *name; /* "onednn" */
     const char *help; /* one line: layout and library */
     struct fusions fusions;
+    bool host_memory;                          /* the devices' memory is the host's: what is allocated can be read and written by anyone */
+    bool enqueues;                             /* calls return before their work is done: results are asked for a step later */
+    const struct capture_calls *captures;      /* NULL: nothing is gained by them */
+    const struct collective_calls *collective; /* NULL: none */
 
     /* ---- devices and memory ---- */
     bool (*offers)(enum precision precision); /* whether it computes in it on this machine */
     int (*device_open)(struct device **device, int index, struct error *error); /* index: which one; on the CPU the processor its thread runs on, or -1 */
     void (*device_close)(struct device *device);
+    /* One more order on the same device, for copies and flat passes; closed by device_close, before the device. urgency: 0..7, what has more goes first where both could run. */
+    int (*device_second)(struct device **device, struct device *of, int urgency, struct error *error);
     int (*allocate)(struct device *device, void **block, size_t bytes, const char *what, struct error *error); /* zeroed, aligned to 64 */
-    void (*release)(struct device *device, void *block);
+    void (*release)(struct device *device, void *block); /* waits for what was enqueued; accepts NULL */
+    int (*allocate_host)(void **block, size_t bytes, const char *what, struct error *error); /* the host's memory, zeroed, aligned to 64, which copies to and from need not be staged for */
+    void (*release_host)(void *block); /* accepts NULL */
+    bool (*same)(const struct device *a, const struct device *b);    /* they are one GPU: what one allocates is the other's too */
+    bool (*reaches)(const struct device *a, const struct device *b); /* passes on a may read b's memory */
+    void (*upload)(struct device *device, void *to, const void *from, size_t bytes); /* from the host's memory, which must stay as it is until that is done */
+
+    /* ---- order ---- */
+    int (*event_open)(struct event **event, struct device *device, struct error *error);
+    void (*event_close)(struct event *event); /* accepts NULL */
+    void (*record)(struct device *device, struct event *event); /* the event: all that was enqueued on the device so far is done. Recording again moves it */
+    void (*wait)(struct device *device, struct event *event);   /* what is enqueued from now on runs after the event as recorded last; any device, any thread */
+    bool (*done)(struct event *event);                          /* or never recorded */
+    int (*finish)(struct event *event, struct error *error);    /* the calling thread waits for it */
+    int (*sync)(struct device *device, struct error *error);    /* the calling thread waits for everything enqueued */
+    int (*check)(struct device *device, struct error *error);   /* the device's fault, if it has one; waits for nothing */
+    void (*begin)(struct device *device, const struct step *step); /* before a step's forward pass, outside of a capture: what changes from step to step and is no vector */
 
     /* ---- operations: constructors ---- */
     int (*input)(struct op **op, const struct op_request *request, const struct input_args *args, struct error *error);
@@ -155,12 +204,12 @@ struct backend {
 
     /* ---- tensors ---- */
     void (*accumulate)(struct device *device, const struct tensor *to, const struct tensor *from);        /* to->gradient += from->gradient, same layout */
-    void (*result)(struct op *loss, struct step_result *result);                                        /* of the last forward; waits for it */
-    void (*tensor_out)(struct device *device, const struct tensor *tensor, bool gradient, float *nchw); /* to [B][C][H][W], for tests and predict */
+    int (*result)(struct op *loss, int turn, struct step_result *result, struct error *error);          /* of the last forward of that turn; waits for it */
+    void (*tensor_out)(struct device *device, const struct tensor *tensor, bool gradient, float *nchw); /* to [B][C][H][W] in the host's memory, for tests and predict; waits */
     void (*tensor_in)(struct device *device, const struct tensor *tensor, bool gradient, const float *nchw);
 
     /* ---- flat passes ---- */
-    void (*copy)(struct device *device, float *to, const float *from, size_t n);
+    void (*copy)(struct device *device, float *to, const float *from, size_t n); /* between any two places: the device's memory, another's, the host's */
     void (*sgd)(struct device *device, const struct sgd_pass *pass);
     void (*forecast)(struct device *device, const struct sgd_pass *pass); /* p alone, from w (as W') and v: the same bits as sgd writes there */
     void (*local)(struct device *device, const struct local_pass *pass);
@@ -168,7 +217,7 @@ struct backend {
     void (*average)(struct device *device, float *average, const float *values, float rate, size_t n); /* E = E + rate * (values - E), as in sgd */
     /* The sum of the squares of inv_k * (((g_0 + g_1) + ...) + g_{K-1}), that in fp32, the squares in doubles: within each block of 1024 element i is added to partial sum
      * i mod 16, these are added in their order, the blocks' sums in theirs. */
-    double (*square_sum)(struct device *device, const float *const *gradients, int k, float inv_k, size_t n);
+    double (*square_sum)(struct device *device, const float *const *gradients, int k, float inv_k, size_t n); /* waits for it */
 };
 
 #endif

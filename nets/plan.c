@@ -7,6 +7,7 @@
 int plan_forward(struct plan *plan, const struct step *step, const struct plan_hooks *hooks, struct error *error)
 {
     bool repack = step->repack || !plan->packed;
+    plan->backend->begin(plan->device, step);
     for (int i = 0; i < plan->n; i++) {
         struct operation *operation = &plan->operations[i];
         const struct op_calls *calls = operation->op->calls;
@@ -41,7 +42,10 @@ int plan_backward(struct plan *plan, const struct step *step, const struct plan_
     return 0;
 }
 
-void plan_result(struct plan *plan, struct step_result *result) { plan->backend->result(plan->operations[plan->n - 1].op, result); }
+int plan_result(struct plan *plan, int turn, struct step_result *result, struct error *error)
+{
+    return plan->backend->result(plan->operations[plan->n - 1].op, turn, result, error);
+}
 
 void plan_logits(struct plan *plan, float *logits)
 {

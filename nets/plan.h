@@ -35,7 +35,9 @@ void plan_free(struct plan *plan); /* accepts NULL */
 
 int plan_forward(struct plan *plan, const struct step *step, const struct plan_hooks *hooks, struct error *error);
 int plan_backward(struct plan *plan, const struct step *step, const struct plan_hooks *hooks, struct error *error);
-void plan_result(struct plan *plan, struct step_result *result);
+
+/* Of the last step of that turn; waits for its forward pass. */
+int plan_result(struct plan *plan, int turn, struct step_result *result, struct error *error);
 
 /* The loss node's input (logits) of the last forward, as [B][classes]. */
 void plan_logits(struct plan *plan, float *logits);

@@ -90,7 +90,7 @@ static double loss_of(struct task *task, struct plan *plan, float *gradient)
     struct step_result result;
     if (plan_forward(plan, &step, NULL, &error) || (gradient && plan_backward(plan, &step, NULL, &error)))
         fail_msg("%s: %s", task->graph->name, error.text);
-    plan_result(plan, &result);
+    assert_int_equal(plan_result(plan, 0, &result, &error), 0);
     return result.loss_sum / task->batch;
 }
 

@@ -49,7 +49,7 @@ static double value(struct probe *probe)
     if (!probe->n_y) {
         struct step_result result;
         segment_forward(&probe->segment, NULL);
-        plan_result(probe->segment.plan, &result);
+        assert_int_equal(plan_result(probe->segment.plan, 0, &result, &(struct error){ 0 }), 0);
         return result.loss_sum / probe->segment.batch;
     }
     segment_forward(&probe->segment, probe->y);

@@ -157,7 +157,7 @@ static void step(struct whole *whole, struct record *record, const struct plan_h
     if (plan_forward(whole->plan, &now, hooks, &error) || (whole->training && plan_backward(whole->plan, &now, hooks, &error)))
         fail_msg("%s: %s", whole->backend->name, error.text);
     plan_logits(whole->plan, record->logits);
-    plan_result(whole->plan, &record->result);
+    assert_int_equal(plan_result(whole->plan, 0, &record->result, &error), 0);
 }
 
 /* Of the root mean square: a sum that rounds to the other side of a ReLU's corner changes single elements, and little of the whole. */

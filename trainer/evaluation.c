@@ -64,11 +64,9 @@ static int evaluate_batch(struct run *run, struct worker *worker, int64_t number
         .weights = evaluation->weights, .stats = evaluation->stats, .repack = repack,
         .pixels = batch->pixels, .labels = batch->labels, .index = batch->index, .n = batch->n,
     };
-    int failed = plan_forward(worker->eval_plan, &step, NULL, error);
-    if (!failed)
-        plan_result(worker->eval_plan, &evaluation->results[i]);
+    int failed = plan_forward(worker->eval_plan, &step, NULL, error) || plan_result(worker->eval_plan, 0, &evaluation->results[i], error);
     loader_give_back(evaluation->loader, batch);
-    return failed;
+    return failed ? -1 : 0;
 }
 
 int evaluation_work(struct run *run, struct worker *worker, int64_t number, bool *last, struct error *error)

@@ -94,7 +94,8 @@ int model_run(struct model_runner *runner, const uint8_t *pixels, const int32_t 
     const struct step step = { .weights = runner->model->weights, .stats = runner->model->stats, .pixels = pixels, .labels = labels, .index = index, .n = n };
     if (plan_forward(runner->plan, &step, NULL, error))
         return -1;
-    plan_result(runner->plan, result);
+    if (plan_result(runner->plan, 0, result, error))
+        return -1;
     if (!isfinite(result->loss_sum))
         return fail(error, EXIT_NOT_FINITE, "%s: the loss of image %lld or one of the %d behind it is not finite", runner->model->path, (long long)index[0], n - 1);
     plan_logits(runner->plan, runner->logits);

@@ -93,7 +93,8 @@ static int compute_iteration(struct worker *worker, struct error *error)
     if (plan_forward(worker->plan, &step, &hooks, error))
         return -1;
     average_stats(worker);
-    plan_result(worker->plan, &result);
+    if (plan_result(worker->plan, 0, &result, error))
+        return -1;
     /* before its pushes: a worker that they let go on cannot be two steps ahead of this one in the server's tally */
     if (send_step(worker, &result, batch->n, error) || plan_backward(worker->plan, &step, &hooks, error))
         return -1;
