@@ -36,6 +36,6 @@ int error_place(struct error *error, const char *place);
 
 /* Impossible states only, never what a user can cause; stays in release builds and exits with EXIT_INVARIANT. */
 #define ASSERT(condition) ((condition) ? (void)0 : assert_failed(#condition, __FILE__, __LINE__))
-_Noreturn void assert_failed(const char *condition, const char *file, int line);
+void assert_failed(const char *condition, const char *file, int line) __attribute__((noreturn));
 
 #endif

@@ -1,0 +1,91 @@
+/* A device: one GPU and one order on it, a stream. Inside cuda/ only.
+ *
+ * Nothing that is enqueued blocks the host. A call that has no `error` to write keeps its failure in the device, the first one; check, sync, finish and the next step report it.
+ * One thread uses a device at a time, any thread: a function that touches the GPU makes it current first (cuda_use). */
+#ifndef CUDA_DEVICE_H
+#define CUDA_DEVICE_H
+
+#include "cuda/values.h"
+#include "nets/backend.h"
+
+#include <cublasLt.h>
+#include <cuda_runtime_api.h>
+#include <cudnn.h>
+
+#include <stdatomic.h>
+
+struct device {
+    int ordinal;                /* CUDA's number of the GPU */
+    cudaStream_t stream;
+    bool second;                /* opened by device_second */
+    bool capturing;
+    struct step_values *values; /* in the GPU's memory */
+    cudnnHandle_t cudnn;        /* NULL until cuda_cudnn */
+    cublasLtHandle_t cublas;    /* NULL until cuda_cublas */
+    void *partial_sums;         /* square_sum's, in the GPU's memory and in the host's; NULL until its first call */
+    void *partial_sums_host;
+    size_t partial_bytes;       /* of each */
+    atomic_size_t held_bytes;   /* allocated through this device and not yet released */
+    atomic_bool failing, failed; /* fault is being written; it is there (release, read with acquire) */
+    struct error fault;
+};
+
+/* Makes the device's GPU the calling thread's. Costs next to nothing where it is that already. */
+void cuda_use(struct device *device);
+
+/* Keeps the failure, unless there is one already; nothing when status is cudaSuccess. `doing`: "copying 12 bytes". Any thread. */
+void cuda_fail(struct device *device, cudaError_t status, const char *doing);
+/* The same for a failure already in words. */
+void cuda_fail_error(struct device *device, const struct error *error);
+/* For calls that take `error`: 0, or -1 with "cuda:0: doing: what CUDA says". */
+int cuda_try(const struct device *device, cudaError_t status, const char *doing, struct error *error);
+
+/* The device's handles, on its stream, made on first use (so not during a capture: constructors ask) and closed with the device. */
+int cuda_cudnn(struct device *device, cudnnHandle_t *handle, struct error *error);
+int cuda_cublas(struct device *device, cublasLtHandle_t *handle, struct error *error);
+
+/* device.c */
+int cuda_device_open(struct device **device, int index, struct error *error);
+int cuda_device_second(struct device **device, struct device *of, int urgency, struct error *error);
+void cuda_device_close(struct device *device);
+int cuda_check(struct device *device, struct error *error);
+
+/* memory.c */
+int cuda_allocate(struct device *device, void **block, size_t bytes, const char *what, struct error *error);
+void cuda_release(struct device *device, void *block);
+int cuda_allocate_host(void **block, size_t bytes, const char *what, struct error *error);
+void cuda_release_host(void *block);
+
+/* copy.c */
+bool cuda_same(const struct device *a, const struct device *b);
+bool cuda_reaches(const struct device *a, const struct device *b);
+void cuda_upload(struct device *device, void *to, const void *from, size_t bytes);
+void cuda_copy(struct device *device, float *to, const float *from, size_t n);
+
+/* order.c */
+int cuda_event_open(struct event **event, struct device *device, struct error *error);
+void cuda_event_close(struct event *event);
+void cuda_record(struct device *device, struct event *event);
+void cuda_wait(struct device *device, struct event *event);
+bool cuda_done(struct event *event);
+int cuda_finish(struct event *event, struct error *error);
+int cuda_sync(struct device *device, struct error *error);
+void cuda_begin(struct device *device, const struct step *step);
+
+/* capture.c */
+extern const struct capture_calls cuda_captures;
+
+/* flat.c */
+void cuda_sgd(struct device *device, const struct sgd_pass *pass);
+void cuda_forecast(struct device *device, const struct sgd_pass *pass);
+void cuda_local(struct device *device, const struct local_pass *pass);
+void cuda_predict(struct device *device, float *l, const float *p, const float *g, float c, size_t n);
+void cuda_average(struct device *device, float *average, const float *values, float rate, size_t n);
+double cuda_square_sum(struct device *device, const float *const *gradients, int k, float inv_k, size_t n);
+
+#ifdef HAVE_NCCL
+/* nccl.c */
+extern const struct collective_calls cuda_nccl;
+#endif
+
+#endif
