@@ -19,10 +19,10 @@ struct capture; /* the backend's: work that was enqueued once and can be enqueue
 
 /* What activations and their gradients are stored in, and what products are computed from. Weights, their gradients, running and batch
  * statistics, the loss and every update are fp32 in any of them, and sums of products are taken in fp32 or wider. A conversion rounds to the
- * nearest, of two equally near to the even one, and a NaN stays a NaN. */
-enum precision { PRECISION_FP32, PRECISION_BF16, PRECISIONS };
+ * nearest, of two equally near to the even one; what is too large becomes infinite, subnormal numbers stay, and a NaN stays a NaN. */
+enum precision { PRECISION_FP32, PRECISION_BF16, PRECISION_FP16, PRECISIONS };
 
-static inline const char *precision_name(enum precision precision) { return precision == PRECISION_BF16 ? "bf16" : "fp32"; }
+static inline const char *precision_name(enum precision precision) { return precision == PRECISION_BF16 ? "bf16" : precision == PRECISION_FP16 ? "fp16" : "fp32"; }
 
 /* An activation of one plan. The shape is one sample's; how the batch lies in memory is the backend's business. */
 struct tensor {

@@ -10,7 +10,7 @@ static void shape(struct graph *graph, struct node *node)
     if (args->momentum == 0)
         args->momentum = 0.1f;
     node->out = graph->nodes[node->inputs[0]].out;
-    graph_add_param(graph, node, "weight", 1, &node->out.c, false, (struct init){ INIT_CONSTANT, 1 });
+    graph_add_param(graph, node, "weight", 1, &node->out.c, false, (struct init){ INIT_CONSTANT, args->zero ? 0 : 1 });
     graph_add_param(graph, node, "bias", 1, &node->out.c, false, (struct init){ INIT_CONSTANT, 0 });
     graph_add_stat(graph, node, "running_mean", node->out.c, 0);
     graph_add_stat(graph, node, "running_var", node->out.c, 1);
@@ -37,4 +37,9 @@ const struct layer layer_batchnorm = { .kind = "batchnorm", .shape = shape, .abs
 int batchnorm(struct graph *graph, int x, const char *name)
 {
     return graph_append(graph, &layer_batchnorm, name, &x, 1, &(union layer_args){ .batchnorm = { 0 } });
+}
+
+int batchnorm_from_zero(struct graph *graph, int x, const char *name)
+{
+    return graph_append(graph, &layer_batchnorm, name, &x, 1, &(union layer_args){ .batchnorm = { .zero = true } });
 }

@@ -34,6 +34,7 @@ struct linear_args { int outputs; bool no_bias; bool relu; /* fused */ };
 /* Per channel over N, H, W (Ioffe and Szegedy, arXiv 1502.03167). Running statistics as PyTorch's: r += momentum (s - r), variance unbiased. */
 struct batchnorm_args {
     float epsilon, momentum;
+    bool zero; /* weights start at 0, not 1 */
     /* fused onto it by the plan, applied in this order */
     bool add; /* the second input */
     bool relu;

@@ -12,6 +12,7 @@ int avgpool(struct graph *graph, int x, int size, int stride);
 int pool(struct graph *graph, int x, const struct pool_args *args);
 int global_avgpool(struct graph *graph, int x);
 int batchnorm(struct graph *graph, int x, const char *name);
+int batchnorm_from_zero(struct graph *graph, int x, const char *name); /* its weights start at 0, not 1 */
 int add(struct graph *graph, int x, int y);
 int shortcut(struct graph *graph, int x, int channels, int stride);
 int concat(struct graph *graph, const int *x, int n);

@@ -5,11 +5,11 @@
 
 #include <string.h>
 
-enum { NETWORKS = 11 };
+enum { NETWORKS = 14 };
 
 const struct network *const networks[NETWORKS + 1] = {
     &network_mlp, &network_lenet, &network_lenet5, &network_resnet20, &network_resnet32, &network_resnet44, &network_resnet56, &network_resnet110,
-    &network_resnet18, &network_resnet34, &network_vgg16_bn,
+    &network_resnet18, &network_resnet34, &network_resnet50, &network_resnet101, &network_resnet152, &network_vgg16_bn,
 };
 
 static const struct network *find(const char *name)

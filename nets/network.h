@@ -7,6 +7,9 @@
 /* Residual networks, where the shape changes: the network's own way; zeros for the new channels; a 1x1 convolution. */
 enum shortcut_choice { SHORTCUT_AUTO, SHORTCUT_A, SHORTCUT_B };
 
+/* ImageNet's residual networks, in front of the stages: by the image's size; 3x3; 7x7 and a maximum, both of stride 2. */
+enum stem_choice { STEM_AUTO, STEM_CIFAR, STEM_IMAGENET };
+
 /* What a network is built for. */
 struct network_request {
     struct input_args input; /* the dataset's shape and normalization */
@@ -14,6 +17,8 @@ struct network_request {
     float dropout;           /* for networks that have it */
     float label_smoothing;
     enum shortcut_choice shortcut;
+    enum stem_choice stem;
+    bool zero_init;          /* residual blocks start as their shortcuts */
 };
 
 struct network {

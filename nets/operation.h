@@ -3,6 +3,7 @@
 #define NETS_OPERATION_H
 
 #include "nets/plan.h"
+#include "nets/recording.h"
 
 /* A node with what was fused onto it.
  *
@@ -31,11 +32,18 @@ struct plan {
     bool training;
     enum precision precision;
     bool packed;                   /* the operations' own weights were filled at least once */
+    struct recording recordings[2]; /* by turn */
     struct operation *operations;
     int n;
     int *owner;                    /* [graph nodes]: the operation that computes the node */
     void *memory;
     size_t bytes;
 };
+
+/* Whether operation `number` wants weights that are not there yet. */
+bool plan_wants(const struct plan *plan, int number, const struct plan_hooks *hooks);
+
+int operation_forward(struct operation *operation, const struct step *step, bool repack, struct error *error);
+int operation_backward(struct plan *plan, int number, const struct step *step, const struct plan_hooks *hooks, struct error *error); /* and the mark behind it */
 
 #endif

@@ -4,41 +4,87 @@
 #include "base/text.h"
 #include "nets/layer.h"
 
-int plan_forward(struct plan *plan, const struct step *step, const struct plan_hooks *hooks, struct error *error)
+bool plan_wants(const struct plan *plan, int number, const struct plan_hooks *hooks)
+{
+    const struct operation *operation = &plan->operations[number];
+    return operation->end > operation->begin && hooks && hooks->need && (!hooks->wanting || hooks->wanting(hooks->context, operation->begin, operation->end));
+}
+
+int operation_forward(struct operation *operation, const struct step *step, bool repack, struct error *error)
+{
+    const struct op_calls *calls = operation->op->calls;
+    if (repack && calls->pack && calls->pack(operation->op, step, error))
+        return -1;
+    return calls->forward(operation->op, step, error);
+}
+
+/* Enqueues it, and the mark behind it. */
+int operation_backward(struct plan *plan, int number, const struct step *step, const struct plan_hooks *hooks, struct error *error)
+{
+    struct operation *operation = &plan->operations[number];
+    if (!operation->backward)
+        return 0;
+    if (operation->op->calls->backward(operation->op, step, error))
+        return -1;
+    for (int k = 0; k < operation->n_inputs; k++)
+        if (operation->sums[k])
+            plan->backend->accumulate(plan->device, operation->sums[k], operation->inputs[k]);
+    if (operation->end > operation->begin && hooks && hooks->mark)
+        hooks->mark(hooks->context, operation->begin, operation->end);
+    return 0;
+}
+
+static int tell_ready(const struct operation *operation, const struct plan_hooks *hooks, struct error *error)
+{
+    bool tell = operation->backward && operation->end > operation->begin && hooks && hooks->ready;
+    return tell ? hooks->ready(hooks->context, operation->begin, operation->end, error) : 0;
+}
+
+static int enqueue_forward(struct plan *plan, const struct step *step, const struct plan_hooks *hooks, struct error *error)
 {
     bool repack = step->repack || !plan->packed;
-    plan->backend->begin(plan->device, step);
     for (int i = 0; i < plan->n; i++) {
         struct operation *operation = &plan->operations[i];
-        const struct op_calls *calls = operation->op->calls;
-        bool has_weights = operation->end > operation->begin;
-        if (has_weights && hooks && hooks->need && hooks->need(hooks->context, operation->begin, operation->end, error))
+        if (plan_wants(plan, i, hooks) && hooks->need(hooks->context, operation->begin, operation->end, error))
             return -1;
-        if (repack && calls->pack && calls->pack(operation->op, step, error))
-            return -1;
-        if (calls->forward(operation->op, step, error))
+        if (operation_forward(operation, step, repack, error))
             return -1;
     }
     plan->packed = true;
     return 0;
 }
 
+static bool captures(const struct plan *plan, const struct step *step)
+{
+    return plan->backend->captures && step->fixed && step->repack && plan->recordings[step->turn].steps > 1;
+}
+
+int plan_forward(struct plan *plan, const struct step *step, const struct plan_hooks *hooks, struct error *error)
+{
+    struct recording *recording = &plan->recordings[step->turn];
+    plan->backend->begin(plan->device, step);
+    recording->steps += recording->steps < 2;
+    bool kept = captures(plan, step);
+    if (!kept)
+        return enqueue_forward(plan, step, hooks, error);
+    return (recording->forward ? recording_forward : recording_keep_forward)(plan, step, hooks, error);
+}
+
 int plan_backward(struct plan *plan, const struct step *step, const struct plan_hooks *hooks, struct error *error)
 {
     ASSERT(plan->training);
-    for (int i = plan->n - 1; i >= 0; i--) {
-        struct operation *operation = &plan->operations[i];
-        if (!operation->backward)
-            continue;
-        if (operation->op->calls->backward(operation->op, step, error))
+    if (captures(plan, step)) {
+        const struct recording *recording = &plan->recordings[step->turn];
+        if (recording->backward ? recording_backward(plan, step, error) : recording_keep_backward(plan, step, hooks, error))
             return -1;
-        for (int k = 0; k < operation->n_inputs; k++)
-            if (operation->sums[k])
-                plan->backend->accumulate(plan->device, operation->sums[k], operation->inputs[k]);
-        bool has_weights = operation->end > operation->begin;
-        if (has_weights && hooks && hooks->ready && hooks->ready(hooks->context, operation->begin, operation->end, error))
-            return -1;
+        for (int i = plan->n - 1; i >= 0; i--)
+            if (tell_ready(&plan->operations[i], hooks, error))
+                return -1;
+        return 0;
     }
+    for (int i = plan->n - 1; i >= 0; i--)
+        if (operation_backward(plan, i, step, hooks, error) || tell_ready(&plan->operations[i], hooks, error))
+            return -1;
     return 0;
 }
 

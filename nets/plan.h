@@ -1,7 +1,8 @@
 /* A plan: one graph made ready to run on one device in one mode with one batch size.
  *
  * Nodes are fused into operations as the backend allows, every activation gets a place in one arena by its lifetime, and nothing is
- * allocated afterwards. A plan is used by one thread at a time. */
+ * allocated afterwards. Where the backend has captures and a step says that it is `fixed`, the second step of each turn is captured while it runs, and later ones are launched
+ * from that (nets/recording.h). A plan is used by one thread at a time. */
 #ifndef NETS_PLAN_H
 #define NETS_PLAN_H
 
@@ -16,8 +17,12 @@ struct plan_hooks {
     void *context;
     /* Before an operation reads weights in that range: make them current. May wait. NULL: they are. */
     int (*need)(void *context, size_t begin, size_t end, struct error *error);
-    /* Gradients in that range are final and no more weights in it will be read in this step. NULL: nobody asks. */
+    /* Gradients in that range are final and no more weights in it will be read in this step, as soon as what has been enqueued is done. NULL: nobody asks. */
     int (*ready)(void *context, size_t begin, size_t end, struct error *error);
+    /* Whether `need` has anything to do; a capture goes on where it has not. NULL: always. */
+    bool (*wanting)(const void *context, size_t begin, size_t end);
+    /* Before `ready`, and part of the capture where the step is one: enqueue what others will wait for. NULL: nothing. */
+    void (*mark)(void *context, size_t begin, size_t end);
 };
 
 /* What a plan is made for; everything is borrowed for the plan's life. The backend offers the precision. */

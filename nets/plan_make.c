@@ -259,6 +259,9 @@ static int make(struct plan *plan, struct error *error)
         return -1;
     plan->owner = block;
     fuse(plan);
+    for (int turn = 0; turn < 2 && plan->backend->captures; turn++)
+        if (recording_init(&plan->recordings[turn], plan->n, error))
+            return -1;
     for (int i = 0; i < plan->n; i++)
         if (prepare(plan, i, error))
             return -1;
@@ -288,6 +291,8 @@ void plan_free(struct plan *plan)
 {
     if (!plan)
         return;
+    for (int turn = 0; turn < 2 && plan->backend->captures; turn++)
+        recording_release(&plan->recordings[turn], plan->backend->captures);
     for (int i = 0; i < plan->n; i++)
         if (plan->operations[i].op)
             plan->operations[i].op->calls->free(plan->operations[i].op);

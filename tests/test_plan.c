@@ -361,7 +361,7 @@ static void test_hooks(void **state)
         struct record record;
         whole_open(&whole, backends[i], &graph, 7, true);
         record_init(&record, &graph, 7, 1);
-        step(&whole, &record, &(struct plan_hooks){ &calls, need, ready });
+        step(&whole, &record, &(struct plan_hooks){ .context = &calls, .need = need, .ready = ready });
         assert_int_equal(calls.n[0], calls.n[1]);
         for (int k = 0; k < calls.n[0]; k++) {
             assert_int_equal(calls.begin[0][k], k ? calls.end[0][k - 1] : 0);
@@ -388,11 +388,11 @@ static void test_hook_fails(void **state)
     struct step now = { .weights = record.weights, .gradient = record.gradient, .stats = record.stats, .pixels = record.pixels, .labels = record.labels, .index = record.index, .n = 7 };
     struct calls at_once = { .fail_at = 0 }, later = { .fail_at = 1 };
     struct error error = { 0 };
-    assert_int_equal(plan_forward(whole.plan, &now, &(struct plan_hooks){ &at_once, need, ready }, &error), -1);
+    assert_int_equal(plan_forward(whole.plan, &now, &(struct plan_hooks){ .context = &at_once, .need = need, .ready = ready }, &error), -1);
     assert_int_equal(error.code, EXIT_WORKERS);
     error.code = 0;
-    assert_int_equal(plan_forward(whole.plan, &now, &(struct plan_hooks){ &later, NULL, ready }, &error), 0);
-    assert_int_equal(plan_backward(whole.plan, &now, &(struct plan_hooks){ &later, NULL, ready }, &error), -1);
+    assert_int_equal(plan_forward(whole.plan, &now, &(struct plan_hooks){ .context = &later, .ready = ready }, &error), 0);
+    assert_int_equal(plan_backward(whole.plan, &now, &(struct plan_hooks){ .context = &later, .ready = ready }, &error), -1);
     assert_int_equal(later.n[1], 1);
     record_free(&record);
     whole_close(&whole);

@@ -79,7 +79,7 @@ static void average_stats(struct worker *worker)
 
 static int compute_iteration(struct worker *worker, struct error *error)
 {
-    const struct plan_hooks hooks = { worker, need_weights, gradients_ready };
+    const struct plan_hooks hooks = { .context = worker, .need = need_weights, .ready = gradients_ready };
     const struct batch *batch = &worker->batch;
     struct step step = {
         .weights = worker->weights, .gradient = worker->gradients[worker->iteration & 1], .stats = worker->stats, .repack = true,
