@@ -6,52 +6,89 @@
 #   fuzz   every parser under libFuzzer, FUZZ_SECONDS each        bench  the tables of docs/performance.md
 #   lint   warnings as errors, the rooms' include rules, docs/config.md up to date
 #   peers  PyTorch in .venv, for bench     docs   writes docs/config.md     clean, help
-# Variables: ONEDNN=0 leaves oneDNN out, ONEDNN=1 insists on it; VARIANT=release|asan|tsan|fuzz; CC, CFLAGS.
+# Variables: ONEDNN=0 leaves oneDNN out, ONEDNN=1 insists on it; the same for CUDA, and for NCCL in it. cuda/find says where they are looked for: CUDA_HOME, CUDNN_ROOT,
+#   NCCL_ROOT; CUDA_ARCH="80 90". DEPS=FOLDER: Debian packages that were unpacked there (sh .ci/deps FOLDER). VARIANT=release|asan|tsan|fuzz; B: the folder built in; CC, CFLAGS.
 
 .DEFAULT_GOAL := all
+comma := ,
 VARIANT ?= release
 B := build/$(VARIANT)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-psabi -Werror=implicit-function-declaration $(if $(CI),-Werror)
 CFLAGS ?= -O3 -march=native -g
-ALL_CFLAGS = -std=c11 $(CFLAGS) -fno-math-errno $(WARNINGS) -D_GNU_SOURCE -I. -MMD -MP $(VARIANT_$(VARIANT)) $(DEFINES)
+ALL_CFLAGS = -std=c11 $(CFLAGS) -fno-math-errno $(WARNINGS) -D_GNU_SOURCE -I. -MMD -MP $(VARIANT_$(VARIANT)) $(DEFINES) $(DEPS_CFLAGS)
 VARIANT_asan := -O1 -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 VARIANT_tsan := -O1 -fsanitize=thread
 VARIANT_fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 
+ifdef DEPS
+DEPS_CFLAGS := -isystem $(DEPS)/usr/include -isystem $(DEPS)/usr/include/x86_64-linux-gnu
+DEPS_LIBS := $(foreach flag,-L -Wl$(comma)-rpath$(comma) -Wl$(comma)-rpath-link$(comma),$(flag)$(abspath $(DEPS))/usr/lib/x86_64-linux-gnu)
+endif
+
 # Debian 12 has oneDNN 2; its interface changed with 3.
-HAS_ONEDNN := $(shell printf '\043include <oneapi/dnnl/dnnl_version.h>\n\043if DNNL_VERSION_MAJOR != 2\n\043error\n\043endif\n' | $(CC) -E -x c - >/dev/null 2>&1 && echo 1 || echo 0)
+HAS_ONEDNN := $(shell printf '\043include <oneapi/dnnl/dnnl_version.h>\n\043if DNNL_VERSION_MAJOR != 2\n\043error\n\043endif\n' | $(CC) $(DEPS_CFLAGS) -E -x c - >/dev/null 2>&1 && echo 1 || echo 0)
 ONEDNN ?= $(HAS_ONEDNN)
 ifeq ($(ONEDNN)$(HAS_ONEDNN),10)
 $(error ONEDNN=1 asks for oneDNN 2, and its headers are not there: sh .ci/needs run)
 endif
-VERSION := $(shell cat VERSION)
-DEFINES := -DONESTEP_VERSION='"$(VERSION)"' $(if $(filter 1,$(ONEDNN)),-DHAVE_ONEDNN)
-LIBS := $(if $(filter 1,$(ONEDNN)),-ldnnl -lgomp) -linih -lcjson -lhwloc -lpng -lturbojpeg -lz -lm -lpthread
 
-ROOMS := base data nets cpu trainer
+ifneq ($(filter asan tsan fuzz,$(VARIANT)),)
+override CUDA := 0
+endif
+ifneq ($(CUDA),0)
+include $(shell CUDA_HOME='$(CUDA_HOME)' CUDNN_ROOT='$(CUDNN_ROOT)' NCCL_ROOT='$(NCCL_ROOT)' CUDA_ARCH='$(CUDA_ARCH)' sh cuda/find $(B)/cuda.mk)
+CUDA ?= $(HAS_CUDA)
+NCCL ?= $(HAS_NCCL)
+endif
+ifeq ($(CUDA)$(HAS_CUDA),10)
+$(error CUDA=1: $(CUDA_WHY))
+endif
+ifeq ($(CUDA)$(NCCL)$(HAS_NCCL),110)
+$(error NCCL=1: $(NCCL_WHY))
+endif
+CUDA_DEFINES := -DHAVE_CUDA $(if $(filter 1,$(NCCL)),-DHAVE_NCCL)
+# Flat passes give the same bits as on the CPU: a multiplication and an addition are contracted only where a kernel asks for it by fmaf.
+NVCCFLAGS = -O3 --std=c++17 -fmad=false -lineinfo -t 0 -I. $(CUDA_CODE) -Xcompiler -Wall,-Wextra $(if $(CI),-Werror all-warnings) -MMD -MP
+
+VERSION := $(shell cat VERSION)
+DEFINES := -DONESTEP_VERSION='"$(VERSION)"' $(if $(filter 1,$(ONEDNN)),-DHAVE_ONEDNN) $(if $(filter 1,$(CUDA)),$(CUDA_DEFINES) $(CUDA_INCLUDES))
+LIBS := $(DEPS_LIBS) $(if $(filter 1,$(CUDA)),$(CUDA_LIBS) $(if $(filter 1,$(NCCL)),$(NCCL_LIBS))) $(if $(filter 1,$(ONEDNN)),-ldnnl -lgomp) -linih -lcjson -lhwloc -lpng -lturbojpeg -lz -lm -lpthread
+
+ROOMS := base data nets cpu $(if $(filter 1,$(CUDA)),cuda) trainer
 LEFT_OUT := $(if $(filter 1,$(ONEDNN)),,$(wildcard cpu/dnnl*.c)) trainer/main.c
-LIBRARY := $(patsubst %.c,$(B)/%.o,$(filter-out $(LEFT_OUT),$(wildcard $(addsuffix /*.c,$(ROOMS)))))
+LIBRARY := $(patsubst %.c,$(B)/%.o,$(filter-out $(LEFT_OUT),$(wildcard $(addsuffix /*.c,$(ROOMS))))) $(if $(filter 1,$(CUDA)),$(patsubst %,$(B)/%.o,$(wildcard cuda/*.cu)))
 TESTS := $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/fuzz_*.c),$(wildcard tests/*.c)))
 FUZZERS := $(patsubst tests/fuzz_%.c,%,$(wildcard tests/fuzz_*.c))
 FUZZED := $(filter $(addprefix $(B)/,base/% data/% nets/% trainer/config% trainer/interval% trainer/weights%),$(LIBRARY))
-BENCHES := $(patsubst bench/%.c,build/release/bench/%,$(wildcard bench/*.c))
+BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
+
+BUILT_NCCL = $(if $(filter 1,$(NCCL)),$(NCCL_SAYS),no NCCL$(if $(NCCL_WHY), ($(NCCL_WHY))))
+BUILT_CUDA = $(if $(filter 1,$(CUDA)),$(CUDA_SAYS)$(comma) $(BUILT_NCCL),without CUDA$(if $(CUDA_WHY), ($(CUDA_WHY))))
 
 all: $(B)/onestep
 
 $(B)/onestep: $(B)/trainer/main.o $(LIBRARY)
 	@$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS)
-	@echo "$@: onestep $(VERSION), $(if $(filter 1,$(ONEDNN)),with oneDNN,without oneDNN), no CUDA backend yet"
+	@echo "$@: onestep $(VERSION), $(if $(filter 1,$(ONEDNN)),with oneDNN,without oneDNN), $(BUILT_CUDA)"
 
 $(B)/tests/run: $(TESTS) $(LIBRARY)
 	@$(CC) $(ALL_CFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
-build/release/bench/%: build/release/bench/%.o $(LIBRARY)
+$(B)/bench/%: $(B)/bench/%.o $(LIBRARY)
 	@$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS)
 
-$(B)/%.o: %.c Makefile VERSION
+# What objects are built with besides the compiler's options: another choice of libraries builds them anew.
+$(B)/defines: force
+	@mkdir -p $(@D) && echo "$(DEFINES) $(CUDA_CODE)" | cmp -s - $@ || echo "$(DEFINES) $(CUDA_CODE)" > $@
+
+$(B)/%.o: %.c Makefile $(B)/defines
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "cc $<" &&) $(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(B)/%.cu.o: %.cu Makefile $(B)/defines
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "nvcc $<" &&) $(NVCC) $(NVCCFLAGS) $(CUDA_DEFINES) $(CUDA_INCLUDES) -MF $(@:.o=.d) -MT $@ -c -o $@ $<
 
 -include $(wildcard $(patsubst %.o,%.d,$(LIBRARY) $(TESTS) $(B)/trainer/main.o) $(addsuffix .d,$(BENCHES)))
 
@@ -97,7 +134,7 @@ clean:
 	rm -rf build
 
 help:
-	@sed -n '2,10s/^# \{0,1\}//p' Makefile
+	@sed -n '2,11s/^# \{0,1\}//p' Makefile
 
 .SECONDARY:
-.PHONY: all run test fuzz bench peers lint docs asan tsan clean help
+.PHONY: force all run test fuzz bench peers lint docs asan tsan clean help
