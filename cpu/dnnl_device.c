@@ -68,7 +68,7 @@ static int open_with(struct device **device, int index, bool nhwc, struct error 
 /* oneDNN's bf16 kernels want AVX-512; without the bf16 instructions they convert as they go. */
 static bool offers(enum precision precision)
 {
-    return precision == PRECISION_FP32 || (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core;
+    return precision == PRECISION_FP32 || (precision == PRECISION_BF16 && (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core);
 }
 
 static int open_blocked(struct device **device, int index, struct error *error) { return open_with(device, index, false, error); }

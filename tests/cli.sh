@@ -508,7 +508,7 @@ resolved_config_repeats()
 # Files hold fp32 whatever a run computes in.
 precisions_mix()
 {
-    refuse 2 '--set: [train] precision: want auto, fp32 or bf16, got "fp16"' train small.ini --set train.precision=fp16
+    refuse 2 '--set: [train] precision: want auto, fp32, bf16 or fp16, got "fp64"' train small.ini --set train.precision=fp64
     run train small.ini --output never --set cpu.backend=lanes --set train.precision=bf16
     sed -i 's/do: .*/do: /' err
     want 2 '[train] precision: lanes does not compute in bf16, here these do: '

@@ -36,13 +36,16 @@ static int find_backend(const struct backend **backend, const char *name, struct
     return fail(error, EXIT_USAGE, "[cpu] backend: this build has no %s, the nearest is %s", name, nearest_name(name, names));
 }
 
+/* fp16 is asked for by name: its gradients may overflow, which the others' do not. */
+static bool asked_for(enum precision p, int precision) { return precision == AUTOMATIC ? p != PRECISION_FP16 : (int)p == precision; }
+
 /* What is offered of one backend, or with NULL of all but the reference; of one precision, or AUTOMATIC. */
 static int offered(struct choice *choices, const struct backend *only, int precision)
 {
     int n = 0;
     for (int i = 0; backends[i]; i++)
         for (int p = 0; p < PRECISIONS; p++)
-            if (backends[i]->offers((enum precision)p) && (only ? backends[i] == only : backends[i] != &backend_reference) && (precision == AUTOMATIC || p == precision)) {
+            if (backends[i]->offers((enum precision)p) && (only ? backends[i] == only : backends[i] != &backend_reference) && asked_for((enum precision)p, precision)) {
                 ASSERT(n < TRIALS_MOST);
                 choices[n++] = (struct choice){ backends[i], (enum precision)p };
             }
@@ -59,7 +62,7 @@ static int refuse(const struct backend *only, enum precision precision, struct e
     for (int i = 0, n = 0; backends[i]; i++)
         if (backends[i]->offers(precision))
             text_add(&text, "%s%s", n++ ? ", " : "", backends[i]->name);
-    return fail(error, EXIT_USAGE, "[train] precision: %s does not compute in %s, here these do: %s", only ? only->name : "no fast backend", precision_name(precision), names);
+    return fail(error, EXIT_USAGE, "[train] precision: %s%s in %s, here these do: %s", only ? only->name : "no fast backend", only ? " does not compute" : " computes", precision_name(precision), names);
 }
 
 static int measure(struct choice *choice, const struct choice *candidates, int n, const struct graph *graph, int batch, struct error *error)

@@ -43,7 +43,7 @@ const struct config_row config_rows[] = {
     INTEGER(train, bucket_kib, 1, 1 << 20, "256", "gradients and weights travel in buckets of about this size; changes no result of a synchronous run"),
     CHOICE(train, bn_stats, BN_STATS_MEAN, "mean|worker0", "mean", "which running statistics evaluation uses: the workers' merge, or worker 0's"),
     REAL(train, ema_decay, 0, 0.999999, "0", "keep a moving average of the weights with this decay an iteration, and evaluate that; 0 for none. It changes no weight"),
-    CHOICE(train, precision, AUTOMATIC, "auto|fp32|bf16", "fp32", "of activations and products; weights and updates are fp32 in any; auto measures, and remembers"),
+    CHOICE(train, precision, AUTOMATIC, "auto|fp32|bf16|fp16", "fp32", "of activations and products; weights and updates are fp32 in any; auto measures fp32 and bf16, and remembers; fp16 scales its losses"),
 
     REAL(optimizer, lr, 0, 1e6, "0.1", "learning rate, before the schedule's factor"),
     REAL(optimizer, momentum, 0, 0.9999, "0.9", "as PyTorch defines it"),
