@@ -174,6 +174,17 @@ static void test_vgg16(void **state)
     graph_release(&graph);
 }
 
+/* ImageNet's stem and projections; the last stage has planes of 2 x 2. */
+static void test_resnet18(void **state)
+{
+    (void)state;
+    static const char *const params[] = { "conv1.weight", "bn1.weight", "layer1.0.conv1.weight", "layer2.0.downsample.0.weight", "layer4.1.bn2.weight", "fc.weight" };
+    struct graph graph;
+    network_open(&graph, "resnet18", 64);
+    check_steps(&graph, 4, N_BACKENDS, params, 6);
+    graph_release(&graph);
+}
+
 struct bytes { double outputs, training, evaluation; };
 
 /* What plans for 16 images of 32 x 32 take; outputs: of all nodes, each kept. */
@@ -210,6 +221,6 @@ static void test_memory(void **state)
 
 int test_deep(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_resnet110), cmocka_unit_test(test_vgg16), cmocka_unit_test(test_memory) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_resnet110), cmocka_unit_test(test_vgg16), cmocka_unit_test(test_resnet18), cmocka_unit_test(test_memory) };
     return cmocka_run_group_tests_name("deep", tests, NULL, NULL);
 }

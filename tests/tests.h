@@ -42,7 +42,9 @@
     X(winograd) \
     X(gradients) \
     X(flat) \
+    X(graph) \
     X(nets) \
+    X(resnet_imagenet) \
     X(plan) \
     X(precision) \
     X(config) \

@@ -37,7 +37,8 @@ struct config {
     struct {
         char name[CONFIG_TEXT];
         double dropout, label_smoothing;
-        int shortcut; /* enum shortcut_choice (nets/network.h) */
+        int shortcut, stem; /* enum shortcut_choice, enum stem_choice (nets/network.h) */
+        bool zero_init;
     } net;
     struct {
         int algorithm; /* enum algorithm_choice */

@@ -17,7 +17,7 @@ int config_network(struct graph *graph, const struct config *config, const char 
     struct network_request request = {
         .input = { .c = input.c, .h = input.h, .w = input.w }, .classes = classes,
         .dropout = (float)config->net.dropout, .label_smoothing = (float)config->net.label_smoothing,
-        .shortcut = (enum shortcut_choice)config->net.shortcut,
+        .shortcut = (enum shortcut_choice)config->net.shortcut, .stem = (enum stem_choice)config->net.stem, .zero_init = config->net.zero_init,
     };
     if (channel_values(request.input.mean, &config->data.mean, input.c, "mean", place, error) || channel_values(request.input.std, &config->data.std, input.c, "std", place, error))
         return -1;

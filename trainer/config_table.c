@@ -27,9 +27,11 @@ const struct config_row config_rows[] = {
     INTEGER(data, loader_threads, 1, 256, "1", "threads that prepare batches; changes no result"),
     INTEGER(data, prefetch, 0, 4096, "0", "batches prepared ahead; 0 for four per worker"),
 
-    TEXT(net, name, NULL, "mlp, lenet, lenet5, resnet20, resnet32, resnet44, resnet56, resnet110, resnet18, resnet34 or vgg16-bn"),
+    TEXT(net, name, NULL, "mlp, lenet, lenet5, resnet20, resnet32, resnet44, resnet56, resnet110; resnet18, resnet34, resnet50, resnet101, resnet152; vgg16-bn"),
     REAL(net, dropout, 0, 0.95, "0", "probability of zeroing an activation, in networks that have dropout"),
     CHOICE(net, shortcut, 0, "auto|A|B", "auto", "ResNets, where the shape changes: A, every other pixel and zeros for new channels; B, a 1x1 convolution; auto: A for resnet20 to resnet110, else B"),
+    CHOICE(net, stem, 0, "auto|cifar|imagenet", "auto", "resnet18 to resnet152 begin with: cifar, 3x3; imagenet, 7x7 and a maximum, both of stride 2; auto: imagenet for images of 64x64 and more"),
+    BOOL(net, zero_init, "false", "ResNets: the last normalization of each block starts at 0, so that the block starts as its shortcut (arXiv 1706.02677)"),
     REAL(net, label_smoothing, 0, 0.9, "0", "s: targets are (1-s) one-hot + s/classes (arXiv 1512.00567)"),
 
     CHOICE(train, algorithm, ALGORITHM_SSGD, "ssgd|asgd|dcasgd|odsgd", "odsgd", "who waits for whom; docs/algorithms.md"),
