@@ -32,10 +32,9 @@ static const struct advice lost[] = {
 };
 
 static const struct advice mendable[] = {
-    { cudaErrorNoDevice, "nvidia-smi lists what the driver sees, CUDA_VISIBLE_DEVICES may hide it" },
+    { cudaErrorNoDevice, "nvidia-smi lists what the driver sees; CUDA_VISIBLE_DEVICES may hide it, and this user must be able to read and write /dev/nvidia*" },
     { cudaErrorInvalidDevice, "onestep info lists the GPUs" },
     { cudaErrorDevicesUnavailable, "another process has it for itself (nvidia-smi -q -d COMPUTE)" },
-    { cudaErrorNotPermitted, "this user must be able to read and write /dev/nvidia*" },
     { cudaErrorOperatingSystem, "this user must be able to read and write /dev/nvidia*" },
     { cudaErrorNoKernelImageForDevice, "this build has no code for this GPU: make CUDA_ARCH=N with its compute capability, 90 for 9.0" },
     { cudaErrorUnsupportedPtxVersion, "the driver is older than the compiler: update it, or make CUDA_ARCH=N with the GPU's compute capability, 90 for 9.0" },

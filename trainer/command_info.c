@@ -10,6 +10,10 @@
 #include "trainer/choose.h"
 #include "trainer/topology.h"
 
+#ifdef HAVE_CUDA
+#include "cuda/cuda.h"
+#endif
+
 #include <hwloc.h>
 #include <cjson/cJSON.h>
 #include <png.h>
@@ -31,8 +35,81 @@ static void print_machine(const struct topology *topology)
            "baseline"
 #endif
            " (chosen when this was built)\n");
-    printf("gpu        none: this build has no CUDA backend\n");
 }
+
+#ifdef HAVE_CUDA
+
+/* Whose memory each GPU may read, as the driver says. */
+static void print_peers(int n)
+{
+    printf("%-11s%-8s", "peers", "reads");
+    for (int owner = 0; owner < n; owner++)
+        printf(" %4d", owner);
+    for (int reader = 0; reader < n; reader++) {
+        printf("\n%-11scuda:%-3d", "", reader);
+        for (int owner = 0; owner < n; owner++)
+            printf(" %4s", reader == owner ? "-" : cuda_peer_offered(reader, owner) ? "yes" : "no");
+    }
+    putchar('\n');
+}
+
+/* Bandwidths; between GPUs a pair that does not work is named, with what would be done about it. */
+static int check_gpus(int n, struct error *error)
+{
+    for (int i = 0; i < n; i++) {
+        struct gpu_bandwidths bandwidths;
+        if (cuda_measure_gpu(&bandwidths, i, error))
+            return -1;
+        printf("%-11scuda:%d  pinned host memory to it %.1f GB/s, back %.1f, within it %.0f (read and written)\n", i ? "" : "copies", i, bandwidths.from_host, bandwidths.to_host, bandwidths.on_gpu);
+    }
+    for (int from = 0; from < n; from++)
+        for (int to = 0; to < n; to++) {
+            double bandwidth;
+            struct error bad = { 0 };
+            if (from == to)
+                continue;
+            bool directly = cuda_peer_works(to, from);
+            if (cuda_measure_pair(&bandwidth, from, to, &bad))
+                printf("%-11scuda:%d to cuda:%d  BAD, would go through pinned host memory: %s\n", "", from, to, bad.text);
+            else
+                printf("%-11scuda:%d to cuda:%d  %.1f GB/s, %s\n", "", from, to, bandwidth,
+                       directly                       ? "directly"
+                       : cuda_peer_offered(to, from) ? "BAD directly, would go through pinned host memory"
+                                                      : "through host memory");
+        }
+    return 0;
+}
+
+static int print_gpus(bool check, struct error *error)
+{
+    struct error none = { 0 };
+    char versions[256];
+    int n = cuda_gpus(&none);
+    if (n == 0)
+        printf("gpu        none: %s\n", none.text);
+    for (int i = 0; i < n; i++) {
+        struct gpu gpu;
+        if (cuda_gpu_read(&gpu, i, error))
+            return -1;
+        printf("%-11scuda:%d  %s, compute capability %d.%d, %d processors, %.1f GiB, %.1f free\n", i ? "" : "gpu", i, gpu.name, gpu.capability / 10, gpu.capability % 10, gpu.processors,
+               (double)gpu.memory_bytes / (1 << 30), (double)gpu.free_bytes / (1 << 30));
+    }
+    cuda_versions(versions, sizeof versions);
+    printf("cuda       %s\n", versions);
+    if (n > 1)
+        print_peers(n);
+    return check ? check_gpus(n, error) : 0;
+}
+
+#else
+
+static int print_gpus(bool check, struct error *error)
+{
+    printf("gpu        none: this build has no CUDA backend\n");
+    return check ? fail(error, EXIT_USAGE, "info: --check checks GPUs, and this build has no CUDA backend: make CUDA=1 says what that takes") : 0;
+}
+
+#endif
 
 static bool has_bf16_instructions(void)
 {
@@ -118,16 +195,18 @@ int command_info(int n, char **words, struct error *error)
 {
     struct topology topology;
     if (n && strcmp(words[0], "--help") == 0) {
-        printf("usage: onestep info\n\nPrints the machine, the libraries of this build, and what it can train, on what, and how.\n");
+        printf("usage: onestep info [--check]\n\nPrints the machine, the libraries of this build, and what it can train, on what, and how.\n"
+               "--check copies within and between the GPUs, compares, and prints how fast that goes.\n");
         return 0;
     }
-    if (n)
-        return fail(error, EXIT_USAGE, "info: want no argument, got \"%s\"", words[0]);
+    bool check = n && strcmp(words[0], "--check") == 0;
+    if (n > check)
+        return fail(error, EXIT_USAGE, "info: want --check or nothing, got \"%s\"", words[check]);
     if (topology_read(&topology, error))
         return -1;
     printf("onestep    %s\n", ONESTEP_VERSION);
     print_machine(&topology);
-    if (measure_precisions(error))
+    if (print_gpus(check, error) || measure_precisions(error))
         return -1;
     print_libraries();
     print_lists();
