@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct dataset_format *const dataset_formats[] = { &dataset_mnist, &dataset_cifar10, &dataset_synthetic, &dataset_synthetic_cifar10, NULL };
+const struct dataset_format *const dataset_formats[] = { &dataset_mnist, &dataset_cifar10, &dataset_synthetic, &dataset_synthetic_cifar10, &dataset_synthetic_imagenet, NULL };
 
 enum { LISTED = sizeof dataset_formats / sizeof dataset_formats[0] };
 
@@ -39,6 +39,8 @@ int dataset_open(struct dataset *dataset, const struct dataset_request *request,
         return fail(error, EXIT_USAGE, "dataset %s: want the folder that holds it, found none", format->name);
     if (request->limit < 0)
         return fail(error, EXIT_USAGE, "dataset %s: want a limit of 0 (all) or more samples, found %lld", format->name, (long long)request->limit);
+    if (request->side && !format->side)
+        return fail(error, EXIT_USAGE, "dataset %s: want data.size = 0, its images have a size of their own, found %d", format->name, request->side);
     if (format->open(dataset, request, error)) {
         *dataset = (struct dataset){ 0 };
         return -1;

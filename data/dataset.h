@@ -22,11 +22,13 @@ struct dataset_request {
     enum split split;
     int64_t limit;     /* use the first `limit` samples; 0 for all */
     uint64_t seed;     /* for formats that draw their samples */
+    int side;          /* of square images, for formats that make them in any size; 0: the usual */
 };
 
 struct dataset_format {
     const char *name;
     const char *help;  /* one line, for `onestep config` and errors */
+    int side;          /* the usual one, where request.side may ask for another; 0: images have a size of their own */
     const char *folder; /* the usual name of the folder that holds it; NULL: it needs none, nor request.path */
     int (*open)(struct dataset *dataset, const struct dataset_request *request, struct error *error);
     /* Sample `index`, 0..n-1, into `raw` (sample_bytes of room): *bytes of it, and its label. Thread-safe. EXIT_INPUT. */

@@ -9,5 +9,6 @@ extern const struct dataset_format dataset_mnist;
 extern const struct dataset_format dataset_cifar10;
 extern const struct dataset_format dataset_synthetic;
 extern const struct dataset_format dataset_synthetic_cifar10;
+extern const struct dataset_format dataset_synthetic_imagenet;
 
 #endif

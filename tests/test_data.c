@@ -327,9 +327,10 @@ static void datasets_have_names_limits_and_folders(void **state)
     const struct place *place = *state;
     struct dataset dataset;
     static const struct { struct dataset_request request; const char *text; } wrong[] = {
-        { { .name = "mnits" }, "want one of mnist, cifar10, synthetic, synthetic-cifar10, found \"mnits\"; the nearest is mnist" },
+        { { .name = "mnits" }, "want one of mnist, cifar10, synthetic, synthetic-cifar10, synthetic-imagenet, found \"mnits\"; the nearest is mnist" },
         { { .name = "mnist" }, "dataset mnist: want the folder that holds it, found none" },
         { { .name = "synthetic", .limit = -1 }, "dataset synthetic: want a limit of 0 (all) or more samples, found -1" },
+        { { .name = "synthetic", .side = 64 }, "dataset synthetic: want data.size = 0, its images have a size of their own, found 64" },
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct error error = { 0 };

@@ -29,6 +29,7 @@
     X(loader) \
     X(order) \
     X(synthetic) \
+    X(synthetic_imagenet) \
     X(algorithms) \
     X(identities) \
     X(service) \

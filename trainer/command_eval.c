@@ -115,7 +115,7 @@ static int open_data(struct dataset *dataset, const struct words *words, struct 
     if (find_data(words, config, error))
         return -1;
     const struct dataset_request request = {
-        .name = config->data.dataset, .path = config->data.path, .split = SPLIT_TEST, .limit = config->data.test_limit, .seed = (uint64_t)config->train.seed,
+        .name = config->data.dataset, .path = config->data.path, .split = SPLIT_TEST, .limit = config->data.test_limit, .seed = (uint64_t)config->train.seed, .side = (int)config->data.size,
     };
     const struct shape *want = &about->input;
     if (dataset_open(dataset, &request, error))

@@ -82,7 +82,7 @@ static const struct config_row *row_of(const char *section, const char *key)
 
 /* What the state is the state of. The rest of a config may change from one checkpoint to the next. */
 static const char *const fixed[][2] = {
-    { "data", "dataset" }, { "data", "limit" }, { "data", "batch" }, { "data", "shuffle" }, { "data", "same_for_all" }, { "net", "name" }, { "net", "shortcut" }, { "net", "stem" },
+    { "data", "dataset" }, { "data", "size" }, { "data", "limit" }, { "data", "batch" }, { "data", "shuffle" }, { "data", "same_for_all" }, { "net", "name" }, { "net", "shortcut" }, { "net", "stem" },
     { "train", "algorithm" }, { "train", "seed" }, { "workers", "count" }, { "odsgd", "local_update" }, { "odsgd", "dc_backup" }, { "async", "order" }, { "async", "adaptive" },
 };
 
