@@ -281,56 +281,23 @@ static int check_finite(const struct training *training, const float *weights, s
     return 0;
 }
 
-/* What a run ends on, in the host's memory. */
-struct final { float *weights, *average, *stats; };
-
-static void final_release(struct final *final)
-{
-    door_free(final->weights);
-    door_free(final->average);
-    door_free(final->stats);
-}
-
-static int final_read(struct final *final, const struct run *run, struct error *error)
-{
-    size_t n = run->graph->params.total;
-    void *weights, *average, *stats;
-    if (door_allocate(&weights, n * sizeof(float), "the final weights", error))
-        return -1;
-    final->weights = weights;
-    if (door_allocate(&stats, run->n_stats * sizeof(float), "the final statistics", error))
-        return -1;
-    final->stats = stats;
-    if (run_final_weights(run, weights, error) || run_final_stats(run, stats, error))
-        return -1;
-    if (!run_has_average(run))
-        return 0;
-    if (door_allocate(&average, n * sizeof(float), "the final average", error))
-        return -1;
-    final->average = average;
-    return run_final_average(run, average, error);
-}
-
-static int save_weights(struct training *training, const struct final *final, struct error *error)
-{
-    const struct run *run = training->run;
-    struct weights_metadata metadata = training_metadata(training, training->about);
-    char path[1200];
-    metadata.iteration = run->server->tally.iterations;
-    metadata.sample_offset = run->server->tally.iterations * run->k * training->config.data.batch;
-    const struct weights_contents contents = { .graph = &training->graph, .weights = final->weights, .stats = final->stats, .average = final->average, .metadata = &metadata };
-    if (check_finite(training, final->weights, error) || folder_file(&training->folder, "weights.safetensors", path, sizeof path, error))
-        return -1;
-    return weights_save(path, &contents, NULL, error);
-}
-
 static int write_results(struct training *training, struct error *error)
 {
     const struct run *run = training->run;
-    struct final final = { 0 };
     char path[1200];
-    int result = final_read(&final, run, error) || save_weights(training, &final, error) ? -1 : 0;
-    final_release(&final);
+    void *stats;
+    if (check_finite(training, run_final_weights(run), error))
+        return -1;
+    struct weights_metadata metadata = training_metadata(training, training->about);
+    metadata.iteration = run->server->tally.iterations;
+    metadata.sample_offset = run->server->tally.iterations * run->k * training->config.data.batch;
+    if (folder_file(&training->folder, "weights.safetensors", path, sizeof path, error) ||
+        door_allocate(&stats, run->n_stats * sizeof(float), "the final statistics", error))
+        return -1;
+    run_final_stats(run, stats);
+    const struct weights_contents contents = { .graph = &training->graph, .weights = run_final_weights(run), .stats = stats, .average = run_final_average(run), .metadata = &metadata };
+    int result = weights_save(path, &contents, NULL, error);
+    door_free(stats);
     if (result == 0 && training->config.output.trace)
         result = folder_file(&training->folder, "trace.json", path, sizeof path, error) || trace_file_write(path, run, error) ? -1 : 0;
     if (result == 0 && *training->config.async.record)
