@@ -23,7 +23,7 @@ VARIANT_fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-re
 
 ifdef DEPS
 DEPS_CFLAGS := -isystem $(DEPS)/usr/include -isystem $(DEPS)/usr/include/x86_64-linux-gnu
-DEPS_LIBS := $(foreach flag,-L -Wl$(comma)-rpath$(comma) -Wl$(comma)-rpath-link$(comma),$(flag)$(abspath $(DEPS))/usr/lib/x86_64-linux-gnu)
+DEPS_LIBS := -Wl,--disable-new-dtags $(foreach flag,-L -Wl$(comma)-rpath$(comma) -Wl$(comma)-rpath-link$(comma),$(flag)$(abspath $(DEPS))/usr/lib/x86_64-linux-gnu)
 endif
 
 # Debian 12 has oneDNN 2; its interface changed with 3.
