@@ -9,6 +9,7 @@
 struct cross_entropy {
     int batch, classes;
     float smoothing;
+    float scale; /* of the gradient: the step's */
 };
 
 /* How many classes stand before the label: of equals the first. All of them when any logit is NaN. Logits are `step` apart. */
@@ -36,7 +37,7 @@ static inline double log_sum_exp(const float *logits, size_t step, int classes)
     return (double)most + log(sum);
 }
 
-/* Adds a sample to the result; (softmax - target)/B to `gradient`, which lies as the logits do, where that is not NULL. */
+/* Adds a sample to the result; (softmax - target)/B, scaled, to `gradient`, which lies as the logits do, where that is not NULL. */
 static inline void cross_entropy_sample(const struct cross_entropy *of, const float *logits, size_t step, int label, float *gradient, struct step_result *result)
 {
     const double norm = log_sum_exp(logits, step, of->classes), share = (double)of->smoothing / of->classes;
@@ -47,7 +48,7 @@ static inline void cross_entropy_sample(const struct cross_entropy *of, const fl
         if (target > 0)
             entropy -= target * log_p;
         if (gradient)
-            gradient[(size_t)c * step] = (float)(((double)expf((float)log_p) - target) / of->batch);
+            gradient[(size_t)c * step] = of->scale * (float)(((double)expf((float)log_p) - target) / of->batch);
     }
     result->correct += before < 1;
     result->correct5 += before < 5 && before < of->classes;

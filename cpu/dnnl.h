@@ -63,6 +63,7 @@ struct sequence { int n; struct stage stages[SEQUENCE_STAGES]; };
 struct onednn_op {
     struct op head;
     struct device *device;
+    const struct param *params[NODE_PARAMS]; /* whose gradients backward writes; NULL: none */
     struct sequence pack, forward, backward;
     dnnl_memory_desc_t layout; /* of the output: what its tensor's detail points at */
     size_t own_scratch;        /* bytes in front of the primitives' scratch */

@@ -13,6 +13,7 @@ int build_begin(struct build *build, size_t op_bytes, const struct op_request *r
         return -1;
     build->op = op;
     build->op->device = request->device;
+    memcpy(build->op->params, request->params, sizeof build->op->params);
     request->output->detail = &build->op->layout;
     return 0;
 }

@@ -3,6 +3,7 @@
  * Forward has all that the gradient needs, so it leaves it in `saved`, and backward only delivers it. */
 #include "cpu/cross_entropy.h"
 #include "cpu/dnnl.h"
+#include "cpu/loss_scale.h"
 
 #include <string.h>
 
@@ -21,6 +22,7 @@ static int forward(struct op *head, const struct step *step, struct error *error
         return -1;
     const float *logits = onednn_resolve(&self->op, &self->logits, step);
     float *gradient = onednn_resolve(&self->op, &self->gradient, step);
+    self->of.scale = loss_scale(step);
     self->result = (struct step_result){ 0 };
     for (size_t i = 0; i < n; i++)
         cross_entropy_sample(&self->of, logits + i * classes, 1, step->labels[i], gradient ? gradient + i * classes : NULL, &self->result);
@@ -45,7 +47,7 @@ int onednn_loss(struct op **op, const struct op_request *request, const struct l
     if (build_begin(&build, sizeof(struct loss), request, error))
         return -1;
     struct loss *self = (struct loss *)build.op;
-    self->of = (struct cross_entropy){ request->batch, x->shape.c, args->smoothing };
+    self->of = (struct cross_entropy){ request->batch, x->shape.c, args->smoothing, 1 };
     layout_floats(&plain, x);
     self->logits = build_converted(&build, &self->op.forward, view_data(x), &plain);
     if (request->training) {

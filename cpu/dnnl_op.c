@@ -2,6 +2,7 @@
 #include "cpu/dnnl.h"
 
 #include "base/door.h"
+#include "cpu/loss_scale.h"
 
 void *onednn_resolve(const struct onednn_op *op, const struct place *place, const struct step *step)
 {
@@ -62,7 +63,11 @@ int onednn_forward(struct op *op, const struct step *step, struct error *error)
 int onednn_backward(struct op *op, const struct step *step, struct error *error)
 {
     struct onednn_op *self = (struct onednn_op *)op;
-    return onednn_run(self, &self->backward, step, error);
+    if (onednn_run(self, &self->backward, step, error))
+        return -1;
+    for (int i = 0; i < NODE_PARAMS; i++)
+        unscale(step, self->params[i]);
+    return 0;
 }
 
 static void release(struct sequence *sequence)

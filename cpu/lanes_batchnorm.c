@@ -3,6 +3,7 @@
  * and clips in one go; backward reads x and dy for their sums, then writes the inputs' gradients. What is kept is one bit a value (where
  * ReLU passes) and each channel's mean and deviation. The lanes beyond the batch are kept out of every sum and get no gradient. */
 #include "cpu/lanes_moments.h"
+#include "cpu/loss_scale.h"
 
 #include <math.h>
 
@@ -189,6 +190,8 @@ static int backward(struct op *op, const struct step *step, struct error *error)
         for (int group = 0; group < lanes_groups(bn->out->batch); group++)
             spread_plane(bn, lanes_plane(bn->out->shape, group, c), back, lanes_filled(bn->out->batch, group));
     }
+    unscale(step, bn->weight);
+    unscale(step, bn->bias);
     return 0;
 }
 

@@ -4,6 +4,7 @@
 
 #include "cpu/lanes_filters.h"
 #include "cpu/lanes_strip.h"
+#include "cpu/loss_scale.h"
 
 /* bias_sum[filter] += the sum of dout over the map, lane by lane. */
 static void spread_pooled(const struct conv *conv, const float *dout, const uint16_t *masks, float *dmap, v16 *bias_sum)
@@ -133,5 +134,7 @@ int conv_backward(struct op *op, const struct step *step, struct error *error)
     }
     for (int c = 0; conv->bias && c < conv->map.c; c++)
         step->gradient[conv->bias->offset + (size_t)c] = v16_sum(bias_sum[c]);
+    unscale(step, conv->weight);
+    unscale(step, conv->bias);
     return 0;
 }

@@ -7,6 +7,7 @@
 
 #include "base/sizes.h"
 #include "cpu/lanes_winograd.h"
+#include "cpu/loss_scale.h"
 
 bool conv_winograd_pays(struct shape in, const struct conv_args *args)
 {
@@ -67,6 +68,8 @@ int conv_winograd_backward(struct op *op, const struct step *step, struct error 
     });
     if (conv->bias)
         bias_gradient(conv, step->gradient + conv->bias->offset);
+    unscale(step, conv->weight);
+    unscale(step, conv->bias);
     if (!conv->want_gradient)
         return 0;
     winograd_filters(filters, step->weights + conv->weight->offset, in.c, conv->map.c, true);

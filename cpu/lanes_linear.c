@@ -5,6 +5,7 @@
  * turned to [B][features] in panels, and sixteen neighbours in a row of the weight matrix make the vector. */
 #include "cpu/lanes.h"
 #include "cpu/lanes_strip.h"
+#include "cpu/loss_scale.h"
 
 #include <limits.h>
 
@@ -144,6 +145,8 @@ static int backward(struct op *op, const struct step *step, struct error *error)
     if (linear->bias)
         bias_gradient(linear, dout, step->gradient + linear->bias->offset);
     weight_gradient(linear, dout, panel, step->gradient + linear->weight->offset);
+    unscale(step, linear->weight);
+    unscale(step, linear->bias);
     if (linear->want_gradient)
         input_gradient(linear, step->weights + linear->weight->offset, dout);
     return 0;

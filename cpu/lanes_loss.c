@@ -2,6 +2,7 @@
 #include "cpu/lanes.h"
 
 #include "cpu/cross_entropy.h"
+#include "cpu/loss_scale.h"
 
 struct loss {
     struct op op;
@@ -15,6 +16,7 @@ static int forward(struct op *op, const struct step *step, struct error *error)
 {
     (void)error;
     struct loss *loss = (struct loss *)op;
+    loss->of.scale = loss_scale(step);
     loss->result = (struct step_result){ 0 };
     if (loss->training)
         memset(op->saved, 0, op->saved_bytes);
@@ -48,7 +50,7 @@ int lanes_loss(struct op **op, const struct op_request *request, const struct lo
     struct loss *loss = lanes_op_new(sizeof *loss, &calls, request, error);
     if (!loss)
         return -1;
-    loss->of = (struct cross_entropy){ request->batch, request->inputs[0]->shape.c, args->smoothing };
+    loss->of = (struct cross_entropy){ request->batch, request->inputs[0]->shape.c, args->smoothing, 1 };
     loss->training = request->training;
     loss->in = request->inputs[0];
     loss->op.saved_bytes = request->training ? lanes_bytes(loss->in->shape, request->batch) : 0;

@@ -5,30 +5,37 @@
 #include "cpu/bf16.h"
 #include "cpu/cpu.h"
 #include "cpu/device.h"
+#include "cpu/fp16.h"
+#include "cpu/loss_scale.h"
 
 #include <string.h>
 
 static size_t floats(const struct tensor *tensor) { return tensor->bytes / sizeof(float); }
 
-static void round_values(float *to, const float *from, size_t n)
+/* `to` may be `from`. */
+static void round_values(enum precision precision, float *to, const float *from, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        to[i] = bf16_widen(bf16_narrow(from[i]));
+    if (precision == PRECISION_BF16)
+        for (size_t i = 0; i < n; i++)
+            to[i] = bf16_widen(bf16_narrow(from[i]));
+    if (precision == PRECISION_FP16)
+        for (size_t i = 0; i < n; i++)
+            to[i] = fp16_widen(fp16_narrow(from[i]));
 }
 
-static int rounded_forward(struct op *op, const struct step *step, struct error *error)
+static int forward(struct op *op, const struct step *step, struct error *error)
 {
     const struct reference_op *self = reference_of(op);
     const struct tensor *y = self->request.output;
     if (self->rounds_weights)
-        round_values(op->saved, step->weights + self->request.params[0]->offset, self->request.params[0]->count);
+        round_values(y->precision, op->saved, step->weights + self->request.params[0]->offset, self->request.params[0]->count);
     if (self->calls->forward(op, step, error))
         return -1;
-    round_values(y->data, y->data, floats(y));
+    round_values(y->precision, y->data, y->data, floats(y));
     return 0;
 }
 
-static int rounded_backward(struct op *op, const struct step *step, struct error *error)
+static int backward(struct op *op, const struct step *step, struct error *error)
 {
     const struct reference_op *self = reference_of(op);
     if (self->calls->backward(op, step, error))
@@ -36,12 +43,14 @@ static int rounded_backward(struct op *op, const struct step *step, struct error
     for (int k = 0; k < self->request.n_inputs; k++) {
         const struct tensor *x = self->request.inputs[k];
         if (x->gradient)
-            round_values(x->gradient, x->gradient, floats(x));
+            round_values(x->precision, x->gradient, x->gradient, floats(x));
     }
+    for (int k = 0; k < NODE_PARAMS; k++)
+        unscale(step, self->request.params[k]);
     return 0;
 }
 
-static const struct op_calls rounded = { .forward = rounded_forward, .backward = rounded_backward, .free = reference_free };
+static const struct op_calls around = { .forward = forward, .backward = backward, .free = reference_free };
 
 struct reference_op *reference_new(struct op **op, const struct op_request *request, const struct op_calls *calls, size_t saved_bytes, struct error *error)
 {
@@ -49,7 +58,7 @@ struct reference_op *reference_new(struct op **op, const struct op_request *requ
     if (door_allocate(&block, sizeof(struct reference_op), "operation", error))
         return NULL;
     struct reference_op *self = block;
-    self->op.calls = request->precision == PRECISION_BF16 ? &rounded : calls;
+    self->op.calls = &around;
     self->calls = calls;
     self->op.saved_bytes = saved_bytes;
     self->request = *request;
@@ -63,11 +72,11 @@ void reference_free(struct op *op) { door_free(op); }
 void reference_round_weights(struct reference_op *self)
 {
     ASSERT(self->op.saved_bytes == 0);
-    self->rounds_weights = self->request.precision == PRECISION_BF16;
+    self->rounds_weights = self->request.precision != PRECISION_FP32;
     self->op.saved_bytes = self->rounds_weights ? self->request.params[0]->count * sizeof(float) : 0;
 }
 
-static bool offers(enum precision precision) { return precision == PRECISION_FP32 || precision == PRECISION_BF16; }
+static bool offers(enum precision precision) { return precision < PRECISIONS; }
 
 static void accumulate(struct device *device, const struct tensor *to, const struct tensor *from)
 {
@@ -76,8 +85,7 @@ static void accumulate(struct device *device, const struct tensor *to, const str
     const float *more = from->gradient;
     for (size_t i = 0; i < floats(to); i++)
         sum[i] += more[i];
-    if (to->precision == PRECISION_BF16)
-        round_values(sum, sum, floats(to));
+    round_values(to->precision, sum, sum, floats(to));
 }
 
 static void tensor_out(struct device *device, const struct tensor *tensor, bool gradient, float *nchw)
@@ -92,8 +100,7 @@ static void tensor_in(struct device *device, const struct tensor *tensor, bool g
     (void)device;
     float *to = gradient ? tensor->gradient : tensor->data;
     memcpy(to, nchw, tensor->bytes);
-    if (tensor->precision == PRECISION_BF16)
-        round_values(to, to, floats(tensor));
+    round_values(tensor->precision, to, to, floats(tensor));
 }
 
 const struct backend backend_reference = {

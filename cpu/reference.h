@@ -3,8 +3,8 @@
  * Activations are [B][C][H][W] floats, every operation a plain loop that sums in double: slow, and what the others are compared with.
  * Nothing is fused. Where a definition leaves a choice, the choice made here is the program's.
  *
- * bf16 is the same loops on floats that hold bf16 values: what an operation writes to a tensor is rounded behind it, and convolutions and
- * products read rounded weights. Biases and the weights of a normalization are not. */
+ * bf16 and fp16 are the same loops on floats that hold such values: what an operation writes to a tensor is rounded behind it, and convolutions
+ * and products read rounded weights. Biases and the weights of a normalization are not. */
 #ifndef CPU_REFERENCE_H
 #define CPU_REFERENCE_H
 
@@ -15,7 +15,7 @@ struct reference_op {
     struct op op;
     struct op_request request;
     union layer_args args;
-    const struct op_calls *calls; /* its loops, behind which results are rounded */
+    const struct op_calls *calls; /* its loops, behind which results are rounded and gradients unscaled */
     bool rounds_weights;          /* params[0] is read rounded, from `saved` */
     struct step_result result;    /* the loss's */
 };

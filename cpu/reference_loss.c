@@ -1,7 +1,8 @@
-/* Softmax with cross entropy: loss = -sum over c of target[c] log softmax(x)[c], dx = (softmax(x) - target)/B.
+/* Softmax with cross entropy: loss = -sum over c of target[c] log softmax(x)[c], dx = (softmax(x) - target)/B, times the loss scale.
  *
  * A prediction is right when the label is argmax(x), the first of equal maxima; among the five best, when fewer than five classes stand
  * before it in that order. A sample with a NaN among its logits is never right. */
+#include "cpu/loss_scale.h"
 #include "cpu/reference.h"
 
 #include <math.h>
@@ -30,7 +31,7 @@ static double log_sum_exp(const float *x, int classes)
 }
 
 /* The loss of one sample; its gradient to dx, where that is not NULL. */
-static double sample(const struct reference_op *self, const float *x, int label, float *dx)
+static double sample(const struct reference_op *self, const float *x, int label, float scale, float *dx)
 {
     int classes = self->request.inputs[0]->shape.c;
     double smoothing = (double)self->args.loss.smoothing, norm = log_sum_exp(x, classes), entropy = 0;
@@ -39,7 +40,7 @@ static double sample(const struct reference_op *self, const float *x, int label,
         if (target > 0)
             entropy -= target * log_softmax;
         if (dx)
-            dx[c] = (float)((exp(log_softmax) - target) / self->request.batch);
+            dx[c] = scale * (float)((exp(log_softmax) - target) / self->request.batch);
     }
     return entropy;
 }
@@ -59,7 +60,7 @@ static int forward(struct op *op, const struct step *step, struct error *error)
         int before = rank(x, classes, step->labels[b]);
         self->result.correct += before < 1;
         self->result.correct5 += before < 5 && before < classes;
-        self->result.loss_sum += sample(self, x, step->labels[b], gradient ? gradient + at : NULL);
+        self->result.loss_sum += sample(self, x, step->labels[b], loss_scale(step), gradient ? gradient + at : NULL);
     }
     return 0;
 }

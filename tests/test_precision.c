@@ -1,7 +1,8 @@
-/* bf16: how it rounds, what a plan in it leaves beside the same plan in fp32, and whole runs. */
+/* bf16 and fp16: how they round, what a plan in them leaves beside the same plan in fp32, the loss scale, and whole runs. */
 #include "base/door.h"
 #include "cpu/bf16.h"
 #include "cpu/cpu.h"
+#include "cpu/fp16.h"
 #include "nets/layers.h"
 #include "nets/network.h"
 #include "tests/segment.h"
@@ -9,6 +10,7 @@
 #include "tests/tests.h"
 #include "trainer/choose.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +55,7 @@ static void rounds_to_nearest_even(void **state)
     assert_int_equal(bf16_narrow(INFINITY), 0x7f80);
 }
 
-/* Those whose payload lies in the lower half alone, too. */
+/* Those whose payload lies in what is dropped, too. */
 static void a_nan_stays_one(void **state)
 {
     (void)state;
@@ -62,15 +64,70 @@ static void a_nan_stays_one(void **state)
         float nan;
         memcpy(&nan, &bits, sizeof nan);
         assert_true(isnan(bf16_widen(bf16_narrow(nan))));
+        assert_true(isnan(fp16_widen(fp16_narrow(nan))));
     }
 }
+
+/* By the definition: 1 bit of sign, 5 of exponent, 10 of fraction. */
+static double fp16_value(uint32_t bits)
+{
+    const int exponent = (int)(bits >> 10 & 31), fraction = (int)(bits & 0x3ff);
+    const double size = exponent == 31 ? (fraction ? (double)NAN : (double)INFINITY) : exponent == 0 ? ldexp(fraction, -24) : ldexp(1024 + fraction, exponent - 25);
+    return bits & 0x8000 ? -size : size;
+}
+
+static void every_fp16_is_itself(void **state)
+{
+    (void)state;
+    for (uint32_t bits = 0; bits < 0x10000; bits++) {
+        const double value = fp16_value(bits);
+        const float wide = fp16_widen((uint16_t)bits);
+        if (isnan(value)) {
+            assert_true(isnan(wide) && isnan(fp16_widen(fp16_narrow(wide))));
+            continue;
+        }
+        assert_true((double)wide == value && !signbit(wide) == !(bits & 0x8000));
+        assert_int_equal(fp16_narrow(wide), bits);
+    }
+}
+
+/* Between all neighbours, subnormal ones too; above the largest comes what would be 2^16. */
+static void fp16_rounds_to_nearest_even(void **state)
+{
+    (void)state;
+    for (uint32_t low = 0; low < 0x7c00; low++) {
+        const double below = fp16_value(low), above = low == 0x7bff ? 0x1p16 : fp16_value(low + 1), middle = (below + above) / 2;
+        const uint16_t even = (uint16_t)(low % 2 ? low + 1 : low);
+        assert_int_equal(fp16_narrow((float)middle), even);
+        assert_int_equal(fp16_narrow(-(float)middle), even | 0x8000);
+        assert_int_equal(fp16_narrow(nextafterf((float)middle, 0)), low);
+        assert_int_equal(fp16_narrow(nextafterf((float)middle, INFINITY)), low + 1);
+    }
+    assert_int_equal(fp16_narrow(0x1p-149f), 0);
+    assert_int_equal(fp16_narrow(-0x1p-149f), 0x8000);
+    assert_int_equal(fp16_narrow(65536), 0x7c00);
+    assert_int_equal(fp16_narrow(-FLT_MAX), 0xfc00);
+    assert_int_equal(fp16_narrow(INFINITY), 0x7c00);
+}
+
+static float bf16_rounded(float a) { return bf16_widen(bf16_narrow(a)); }
+static float fp16_rounded(float a) { return fp16_widen(fp16_narrow(a)); }
+
+/* What is narrower than fp32, by its number. */
+static const struct format {
+    float (*round)(float a);
+    double few, more; /* that a step's logits, and its gradient, are off by at most */
+} formats[PRECISIONS] = {
+    [PRECISION_BF16] = { bf16_rounded, 0x1p-6, 0x1p-4 },
+    [PRECISION_FP16] = { fp16_rounded, 0x1p-9, 0x1p-6 },
+};
 
 /* ---- one step ---- */
 
 struct outcome { float *gradient, *logits; size_t n, n_logits, bytes; };
 
-/* A training step of LeNet on digits of noise. */
-static void lenet_step(struct outcome *outcome, const struct backend *backend, enum precision precision, int batch)
+/* A training step of a network on images of noise. */
+static void network_step(struct outcome *outcome, const char *network, const struct backend *backend, enum precision precision, int batch, float loss_scale)
 {
     struct error error = { 0 };
     struct graph graph;
@@ -80,17 +137,18 @@ static void lenet_step(struct outcome *outcome, const struct backend *backend, e
     uint8_t *pixels = malloc((size_t)batch * 784);
     int32_t labels[64];
     int64_t index[64];
-    assert_int_equal(network_build(&graph, "lenet", &(struct network_request){ .input = { .c = 1, .h = 28, .w = 28, .std = { 0.3f } }, .classes = 10 }, &error), 0);
+    assert_int_equal(network_build(&graph, network, &(struct network_request){ .input = { .c = 1, .h = 28, .w = 28, .std = { 0.3f } }, .classes = 10 }, &error), 0);
     assert_int_equal(backend->device_open(&device, -1, &error), 0);
     assert_int_equal(plan_make(&plan, &(struct plan_request){ backend, device, &graph, batch, true, precision }, &error), 0);
-    float *weights = floats_new(graph.params.total);
+    float *weights = floats_new(graph.params.total), *stats = floats_new(graph.stats.total);
     *outcome = (struct outcome){ floats_new(graph.params.total), floats_new((size_t)batch * 10), graph.params.total, (size_t)batch * 10, plan_bytes(plan) };
     graph_init_weights(&graph, 3, weights);
+    graph_init_stats(&graph, stats);
     for (int i = 0; i < batch * 784; i++)
         pixels[i] = (uint8_t)draw_below(&draws, 256);
     for (int i = 0; i < batch; i++)
         labels[i] = draw_below(&draws, 10);
-    struct step step = { .weights = weights, .gradient = outcome->gradient, .repack = true, .pixels = pixels, .labels = labels, .index = index, .n = batch };
+    struct step step = { .weights = weights, .gradient = outcome->gradient, .stats = stats, .repack = true, .pixels = pixels, .labels = labels, .index = index, .n = batch, .loss_scale = loss_scale };
     assert_int_equal(plan_forward(plan, &step, NULL, &error), 0);
     assert_int_equal(plan_backward(plan, &step, NULL, &error), 0);
     plan_logits(plan, outcome->logits);
@@ -98,7 +156,13 @@ static void lenet_step(struct outcome *outcome, const struct backend *backend, e
     backend->device_close(device);
     graph_release(&graph);
     door_free(weights);
+    door_free(stats);
     free(pixels);
+}
+
+static void lenet_step(struct outcome *outcome, const struct backend *backend, enum precision precision, int batch)
+{
+    network_step(outcome, "lenet", backend, precision, batch, 0);
 }
 
 static void outcome_free(struct outcome *outcome)
@@ -118,32 +182,90 @@ static double off(const float *expected, const float *got, size_t n)
     return sqrt(error / whole);
 }
 
-static bool all_are_bf16(const float *values, size_t n)
+static bool all_are(enum precision precision, const float *values, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (bf16_widen(bf16_narrow(values[i])) != values[i])
+        if (formats[precision].round(values[i]) != values[i])
             return false;
     return true;
 }
 
-/* A rounding is off by up to 2^-9. A handful of them lies between the pixels and the logits; the gradient also feels each maximum and each
+/* A rounding is off by up to 2^-9 in bf16, 2^-11 in fp16. A handful of them lies between the pixels and the logits; the gradient also feels each maximum and each
  * corner that falls to the other side. */
 static void a_step_is_near_that_in_fp32(void **state)
 {
     (void)state;
     struct outcome exact;
     lenet_step(&exact, &backend_reference, PRECISION_FP32, 4);
-    for (int i = 0; i < N_OFFERING; i++) {
-        struct outcome rounded;
-        lenet_step(&rounded, offering[i], PRECISION_BF16, 4);
-        double logits = off(exact.logits, rounded.logits, exact.n_logits), gradient = off(exact.gradient, rounded.gradient, exact.n);
-        if (!(logits > 0x1p-14 && logits < 0x1p-6 && gradient > 0x1p-14 && gradient < 0x1p-4))
-            fail_msg("%s: logits off by %g, gradient by %g", offering[i]->name, logits, gradient);
-        assert_true(all_are_bf16(rounded.logits, rounded.n_logits));
-        assert_false(all_are_bf16(rounded.gradient, rounded.n));
-        outcome_free(&rounded);
-    }
+    for (int i = 0; i < N_OFFERING; i++)
+        for (int p = PRECISION_BF16; p < PRECISIONS; p++) {
+            struct outcome rounded;
+            if (!offering[i]->offers((enum precision)p))
+                continue;
+            lenet_step(&rounded, offering[i], (enum precision)p, 4);
+            double logits = off(exact.logits, rounded.logits, exact.n_logits), gradient = off(exact.gradient, rounded.gradient, exact.n);
+            if (!(logits > 0x1p-14 && logits < formats[p].few && gradient > 0x1p-14 && gradient < formats[p].more))
+                fail_msg("%s in %s: logits off by %g, gradient by %g", offering[i]->name, precision_name((enum precision)p), logits, gradient);
+            assert_true(all_are((enum precision)p, rounded.logits, rounded.n_logits));
+            assert_false(all_are((enum precision)p, rounded.gradient, rounded.n));
+            outcome_free(&rounded);
+        }
     outcome_free(&exact);
+}
+
+static const struct backend *const everybody[] = {
+    &backend_reference, &backend_lanes,
+#ifdef HAVE_ONEDNN
+    &backend_onednn, &backend_onednn_nhwc,
+#endif
+};
+
+/* Where nothing over- or underflows, and that is wherever the exponent has fp32's eight bits. */
+static void a_loss_scale_changes_no_bit(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "lenet", "resnet20" };
+    for (size_t i = 0; i < sizeof everybody / sizeof *everybody; i++)
+        for (int p = PRECISION_FP32; p <= PRECISION_BF16; p++)
+            for (int k = 0; k < 2 && everybody[i]->offers((enum precision)p); k++) {
+                struct outcome plain, scaled;
+                network_step(&plain, names[k], everybody[i], (enum precision)p, 4, 0);
+                network_step(&scaled, names[k], everybody[i], (enum precision)p, 4, 1024);
+                for (size_t j = 0; j < plain.n; j++)
+                    if (plain.gradient[j] != scaled.gradient[j])
+                        fail_msg("%s in %s, %s: gradient %zu is %a, scaled %a", everybody[i]->name, precision_name((enum precision)p), names[k], j, (double)plain.gradient[j], (double)scaled.gradient[j]);
+                outcome_free(&plain);
+                outcome_free(&scaled);
+            }
+}
+
+static size_t not_finite(const float *values, size_t n)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += !isfinite(values[i]);
+    return count;
+}
+
+/* Small gradients lose their bits in fp16 and keep them where they are scaled; too much of it overflows, which the logits do not feel. */
+static void fp16_wants_a_loss_scale(void **state)
+{
+    (void)state;
+    struct outcome exact, plain, scaled, over;
+    network_step(&exact, "lenet", &backend_reference, PRECISION_FP32, 64, 0);
+    network_step(&plain, "lenet", &backend_reference, PRECISION_FP16, 64, 0x1p-12f);
+    network_step(&scaled, "lenet", &backend_reference, PRECISION_FP16, 64, 0x1p10f);
+    network_step(&over, "lenet", &backend_reference, PRECISION_FP16, 64, 0x1p30f);
+    double lost = off(exact.gradient, plain.gradient, exact.n), kept = off(exact.gradient, scaled.gradient, exact.n);
+    if (!(kept < 0x1p-5 && lost > 8 * kept))
+        fail_msg("the gradient is off by %g where it underflows, by %g where it does not", lost, kept);
+    assert_int_equal(not_finite(scaled.gradient, scaled.n), 0);
+    assert_true(not_finite(over.gradient, over.n) > 0);
+    assert_int_equal(not_finite(over.logits, over.n_logits), 0);
+    outcome_free(&exact);
+    outcome_free(&plain);
+    outcome_free(&scaled);
+    outcome_free(&over);
 }
 
 #ifdef HAVE_ONEDNN
@@ -215,7 +337,7 @@ static void a_run_learns_as_well(void **state)
         float *weights = trained_on(offering[i], narrow.rows, &n, &loss);
         if (!(expected < 2 && fabs(loss / expected - 1) < 0.02))
             fail_msg("%s: test loss %g in bf16, %g in fp32", offering[i]->name, loss, expected);
-        assert_false(all_are_bf16(weights, n));
+        assert_false(all_are(PRECISION_BF16, weights, n));
         free(weights);
     }
 }
@@ -246,7 +368,8 @@ int test_precision(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_bf16_is_itself), cmocka_unit_test(rounds_to_nearest_even), cmocka_unit_test(a_nan_stays_one),
-        cmocka_unit_test(a_step_is_near_that_in_fp32),
+        cmocka_unit_test(every_fp16_is_itself), cmocka_unit_test(fp16_rounds_to_nearest_even),
+        cmocka_unit_test(a_step_is_near_that_in_fp32), cmocka_unit_test(a_loss_scale_changes_no_bit), cmocka_unit_test(fp16_wants_a_loss_scale),
 #ifdef HAVE_ONEDNN
         cmocka_unit_test(activations_take_half_the_memory),
 #endif
