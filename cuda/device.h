@@ -5,40 +5,43 @@
 #ifndef CUDA_DEVICE_H
 #define CUDA_DEVICE_H
 
+#include "cuda/status.h"
 #include "cuda/values.h"
 #include "nets/backend.h"
 
-#include <cublasLt.h>
-#include <cuda_runtime_api.h>
-#include <cudnn.h>
-
 #include <stdatomic.h>
+
+enum { CUDA_BLOCK_SUMS = 16384 };
+
+struct staging; /* cuda/staging.h */
 
 struct device {
     int ordinal;                /* CUDA's number of the GPU */
+    int gpus;                   /* that this process sees */
+    int multiprocessors;
     cudaStream_t stream;
-    bool second;                /* opened by device_second */
+    int priority;               /* of the stream */
     bool capturing;
     struct step_values *values; /* in the GPU's memory */
     cudnnHandle_t cudnn;        /* NULL until cuda_cudnn */
     cublasLtHandle_t cublas;    /* NULL until cuda_cublas */
-    void *partial_sums;         /* square_sum's, in the GPU's memory and in the host's; NULL until its first call */
-    void *partial_sums_host;
-    size_t partial_bytes;       /* of each */
-    atomic_size_t held_bytes;   /* allocated through this device and not yet released */
-    atomic_bool failing, failed; /* fault is being written; it is there (release, read with acquire) */
+    double *block_sums;         /* [CUDA_BLOCK_SUMS], square_sum's: the host's memory, written by the GPU */
+    struct staging *staging;    /* NULL until the first copy that wants it */
+    atomic_bool failing;        /* somebody is writing the fault, or has */
+    atomic_bool failed;         /* it is there; release, pairs with the acquire in cuda_fault */
     struct error fault;
 };
 
 /* Makes the device's GPU the calling thread's. Costs next to nothing where it is that already. */
 void cuda_use(struct device *device);
 
-/* Keeps the failure, unless there is one already; nothing when status is cudaSuccess. `doing`: "copying 12 bytes". Any thread. */
+/* Keeps the failure, unless there is one already; nothing when status is cudaSuccess. `doing` names the work, as in cuda/status.h. Any thread. */
 void cuda_fail(struct device *device, cudaError_t status, const char *doing);
-/* The same for a failure already in words. */
-void cuda_fail_error(struct device *device, const struct error *error);
-/* For calls that take `error`: 0, or -1 with "cuda:0: doing: what CUDA says". */
-int cuda_try(const struct device *device, cudaError_t status, const char *doing, struct error *error);
+void cuda_fail_error(struct device *device, const struct error *error); /* the same for a failure that is in words already */
+/* The failure that was kept: 0, or -1. Any thread. */
+int cuda_fault(const struct device *device, struct error *error);
+/* For calls that take `error`. */
+static inline int cuda_try(const struct device *device, cudaError_t status, const char *doing, struct error *error) { return cuda_status(device->ordinal, status, doing, error); }
 
 /* The device's handles, on its stream, made on first use (so not during a capture: constructors ask) and closed with the device. */
 int cuda_cudnn(struct device *device, cudnnHandle_t *handle, struct error *error);
