@@ -7,7 +7,7 @@
 #   lint   warnings as errors, the rooms' include rules, docs/config.md up to date
 #   peers  PyTorch in .venv, for bench     docs   writes docs/config.md     clean, help
 # Variables: ONEDNN=0 leaves oneDNN out, ONEDNN=1 insists on it; the same for CUDA, and for NCCL in it. cuda/find says where they are looked for: CUDA_HOME, CUDNN_ROOT,
-#   NCCL_ROOT; CUDA_ARCH="80 90". DEPS=FOLDER: Debian packages that were unpacked there (sh .ci/deps FOLDER). VARIANT=release|asan|tsan|fuzz; B: the folder built in; CC, CFLAGS.
+#   NCCL_ROOT; CUDA_ARCH="80 90". DEPS=FOLDER: Debian packages that were unpacked there (sh .ci/deps FOLDER). VARIANT=release|asan|tsan|fuzz|emulated|emulated-asan|emulated-tsan; B: the folder built in; CC, CFLAGS.
 
 .DEFAULT_GOAL := all
 comma := ,
@@ -51,13 +51,18 @@ CUDA_DEFINES := -DHAVE_CUDA $(if $(filter 1,$(NCCL)),-DHAVE_NCCL)
 # Flat passes give the same bits as on the CPU: a multiplication and an addition are contracted only where a kernel asks for it by fmaf.
 NVCCFLAGS = -O3 --std=c++17 -fmad=false -lineinfo -t 0 -I. $(CUDA_CODE) -Xcompiler -Wall,-Wextra $(if $(CI),-Werror all-warnings) -MMD -MP
 
+COMPILE_KERNELS = $(NVCC) $(NVCCFLAGS)
+ifneq ($(filter emulated%,$(VARIANT)),)
+include tests/emulated/variant.mk
+endif
+
 VERSION := $(shell cat VERSION)
 DEFINES := -DONESTEP_VERSION='"$(VERSION)"' $(if $(filter 1,$(ONEDNN)),-DHAVE_ONEDNN) $(if $(filter 1,$(CUDA)),$(CUDA_DEFINES) $(CUDA_INCLUDES))
 LIBS := $(DEPS_LIBS) $(if $(filter 1,$(CUDA)),$(CUDA_LIBS) $(if $(filter 1,$(NCCL)),$(NCCL_LIBS))) $(if $(filter 1,$(ONEDNN)),-ldnnl -lgomp) -linih -lcjson -lhwloc -lpng -lturbojpeg -lz -lm -lpthread
 
 ROOMS := base data nets cpu $(if $(filter 1,$(CUDA)),cuda) trainer
 LEFT_OUT := $(if $(filter 1,$(ONEDNN)),,$(wildcard cpu/dnnl*.c)) trainer/main.c
-LIBRARY := $(patsubst %.c,$(B)/%.o,$(filter-out $(LEFT_OUT),$(wildcard $(addsuffix /*.c,$(ROOMS))))) $(if $(filter 1,$(CUDA)),$(patsubst %,$(B)/%.o,$(wildcard cuda/*.cu)))
+LIBRARY := $(patsubst %.c,$(B)/%.o,$(filter-out $(LEFT_OUT),$(wildcard $(addsuffix /*.c,$(ROOMS))))) $(if $(filter 1,$(CUDA)),$(patsubst %,$(B)/%.o,$(wildcard cuda/*.cu))) $(EMULATED)
 TESTS := $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/fuzz_*.c),$(wildcard tests/*.c)))
 FUZZERS := $(patsubst tests/fuzz_%.c,%,$(wildcard tests/fuzz_*.c))
 FUZZED := $(filter $(addprefix $(B)/,base/% data/% nets/% trainer/config% trainer/interval% trainer/weights%),$(LIBRARY))
@@ -88,7 +93,7 @@ $(B)/%.o: %.c Makefile $(B)/defines
 
 $(B)/%.cu.o: %.cu Makefile $(B)/defines
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "nvcc $<" &&) $(NVCC) $(NVCCFLAGS) $(CUDA_DEFINES) $(CUDA_INCLUDES) -MF $(@:.o=.d) -MT $@ -c -o $@ $<
+	$(if $(V),,@echo "$(word 1,$(notdir $(COMPILE_KERNELS))) $<" &&) $(COMPILE_KERNELS) $(CUDA_DEFINES) $(CUDA_INCLUDES) -MF $(@:.o=.d) -MT $@ -c -o $@ $<
 
 -include $(wildcard $(patsubst %.o,%.d,$(LIBRARY) $(TESTS) $(B)/trainer/main.o) $(addsuffix .d,$(BENCHES)))
 

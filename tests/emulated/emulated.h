@@ -38,7 +38,7 @@ void emulated_fail(const char *function, long n, int code);
 long emulated_calls(const char *function);
 
 /* What has been made and not been given back. */
-struct emulated_live { int device_blocks, host_blocks, streams, events, graphs; size_t device_bytes; };
+struct emulated_live { int device_blocks, host_blocks, streams, events, graphs; };
 struct emulated_live emulated_live(void);
 
 /* Every device works again. For tests that break one. */
