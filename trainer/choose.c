@@ -85,7 +85,7 @@ static bool memory_path(char *path, size_t bytes, const struct choice *candidate
     char about[1024], folder[1024];
     struct text text;
     text_begin(&text, about, sizeof about);
-    text_add(&text, "%s|" ONESTEP_VERSION "|%s|%zu|%d", cpu_model, graph->name, graph->params.total, batch);
+    text_add(&text, "%s|" ONESTEP_VERSION "|%s|%zu|%zu|%d", cpu_model, graph->name, graph->params.total, shape_count(graph->nodes[0].out), batch);
     for (int i = 0; i < n; i++)
         text_add(&text, "|%s %s", candidates[i].backend->name, precision_name(candidates[i].precision));
     if (cache && *cache) {

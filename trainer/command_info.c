@@ -182,13 +182,13 @@ static void print_libraries(void)
 static void print_lists(void)
 {
     for (int i = 0; backends[i]; i++)
-        printf("%-10s %-17s %s\n", i ? "" : "backends", backends[i]->name, backends[i]->help);
+        printf("%-10s %-18s %s\n", i ? "" : "backends", backends[i]->name, backends[i]->help);
     for (int i = 0; networks[i]; i++)
-        printf("%-10s %-17s %s\n", i ? "" : "networks", networks[i]->name, networks[i]->help);
+        printf("%-10s %-18s %s\n", i ? "" : "networks", networks[i]->name, networks[i]->help);
     for (int i = 0; dataset_formats[i]; i++)
-        printf("%-10s %-17s %s\n", i ? "" : "datasets", dataset_formats[i]->name, dataset_formats[i]->help);
+        printf("%-10s %-18s %s\n", i ? "" : "datasets", dataset_formats[i]->name, dataset_formats[i]->help);
     for (int i = ALGORITHM_SSGD; i <= ALGORITHM_ODSGD; i++)
-        printf("%-10s %-17s %s\n", i ? "" : "algorithms", algorithm_of(i)->name, algorithm_of(i)->help);
+        printf("%-10s %-18s %s\n", i ? "" : "algorithms", algorithm_of(i)->name, algorithm_of(i)->help);
 }
 
 int command_info(int n, char **words, struct error *error)
