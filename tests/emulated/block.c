@@ -70,6 +70,7 @@ static void meet(enum state state, int line)
     struct thread *thread = &block->thread[block->self];
     thread->state = state;
     thread->line = line;
+    fiber_release(&block->ended); /* should this be where it stays */
     fiber_leave(thread->fiber);
 }
 
@@ -234,7 +235,7 @@ static bool run_block(void)
 void emulated_fibers_release(void)
 {
     for (int i = 0; block && i < block->n_fibers; i++)
-        fiber_free(block->fibers[i]);
+        fiber_free(block->fibers[i], block->n_free == block->n_fibers);
     free(block);
     block = NULL;
 }

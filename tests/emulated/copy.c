@@ -5,15 +5,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct copy { char *to; const char *from; void *staged; size_t bytes; bool corrupt; };
+struct copy { char *to; const char *from; size_t bytes; bool corrupt; };
 
 static void run_copy(void *context)
 {
     const struct copy *copy = context;
-    memcpy(copy->to, copy->staged ? copy->staged : copy->from, copy->bytes);
+    memcpy(copy->to, copy->from, copy->bytes);
     if (copy->corrupt)
         copy->to[copy->bytes / 2] ^= 0x10;
-    free(copy->staged);
+}
+
+/* What pageable memory held at the time of the call travels with the work. */
+struct staged { char *to; size_t bytes; char values[]; };
+
+static void run_staged(void *context)
+{
+    const struct staged *staged = context;
+    memcpy(staged->to, staged->values, staged->bytes);
+}
+
+static cudaError_t copy_staged(struct CUstream_st *stream, void *to, const void *from, size_t bytes)
+{
+    struct staged *staged = malloc(sizeof *staged + bytes);
+    if (!staged)
+        return cudaErrorMemoryAllocation;
+    staged->to = to;
+    staged->bytes = bytes;
+    memcpy(staged->values, from, bytes);
+    cudaError_t error = (cudaError_t)emulated_enqueue(stream, run_staged, staged, sizeof *staged + bytes);
+    free(staged);
+    return error;
 }
 
 struct fill { void *to; int value; size_t bytes; };
@@ -49,44 +70,44 @@ static cudaError_t check_kind(enum cudaMemcpyKind kind, const struct end *to, co
     return cudaErrorInvalidMemcpyDirection;
 }
 
-/* Enqueues; `waits`: the caller must wait until it has been made. */
-static cudaError_t copy(struct CUstream_st *stream, void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind, bool *waits)
+/* Which call may return before the copy has been made. */
+enum wait { WAIT_NEVER, WAIT_SYNCHRONOUS, WAIT_ALWAYS }; /* both; cudaMemcpyAsync alone; neither */
+
+static cudaError_t copy(struct CUstream_st *stream, void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind, enum wait *wait)
 {
     struct end target, source;
-    cudaError_t error = end_of(&target, to, bytes);
+    *wait = WAIT_NEVER;
+    cudaError_t error = stream ? end_of(&target, to, bytes) : cudaErrorInvalidResourceHandle;
     if (!error)
         error = end_of(&source, from, bytes);
     if (!error)
         error = check_kind(kind, &target, &source);
     if (error || !bytes)
         return error;
-    bool pageable = (!source.device && !source.pinned) || (!target.device && !target.pinned);
-    if (stream->capture && pageable)
+    bool pageable_source = !source.device && !source.pinned, pageable_target = !target.device && !target.pinned;
+    if (stream->capture && (pageable_source || pageable_target))
         return emulated_capture_lose(stream, cudaErrorStreamCaptureUnsupported);
-    struct copy work = { .to = to, .from = from, .bytes = bytes, .corrupt = emulated_corrupts() && target.device && source.device && target.number != source.number };
-    if (!source.device && !source.pinned && target.device) {
-        work.staged = malloc(bytes);
-        if (!work.staged)
-            return cudaErrorMemoryAllocation;
-        memcpy(work.staged, from, bytes);
-    }
-    *waits = pageable && !work.staged;
+    if (pageable_source && target.device)
+        return copy_staged(stream, to, from, bytes);
+    *wait = pageable_source || pageable_target ? WAIT_ALWAYS : source.device && target.device ? WAIT_NEVER : WAIT_SYNCHRONOUS;
+    struct copy work = { to, from, bytes, emulated_corrupts() && target.device && source.device && target.number != source.number };
     return (cudaError_t)emulated_enqueue(stream, run_copy, &work, sizeof work);
+}
+
+static cudaError_t finish(struct CUstream_st *stream, bool waits)
+{
+    if (waits)
+        emulated_stream_drain(stream);
+    return waits ? emulated_device_broken(stream->device) : cudaSuccess;
 }
 
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t handle)
 {
     cudaError_t error = emulated_enter(__func__, CALL_SAFE);
     struct CUstream_st *stream = emulated_stream(handle);
-    bool waits = false;
-    if (!error && !stream)
-        error = cudaErrorInvalidResourceHandle;
-    if (!error)
-        error = copy(stream, to, from, bytes, kind, &waits);
-    if (!error && waits) {
-        emulated_stream_drain(stream);
-        error = emulated_device_broken(stream->device);
-    }
+    enum wait wait;
+    if (!error && !(error = copy(stream, to, from, bytes, kind, &wait)))
+        error = finish(stream, wait == WAIT_ALWAYS);
     return emulated_leave(error);
 }
 
@@ -115,16 +136,9 @@ cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, enum cudaMemcpy
 {
     cudaError_t error = enter_synchronous(__func__);
     struct CUstream_st *stream = emulated_stream(0);
-    struct end target, source;
-    bool waits = false;
-    if (!error)
-        error = copy(stream, to, from, bytes, kind, &waits);
-    if (!error && !end_of(&target, to, bytes) && !end_of(&source, from, bytes)) {
-        bool staged = !source.device && !source.pinned && target.device, within = source.device && target.device;
-        if (!staged && !within)
-            emulated_stream_drain(stream);
-        error = emulated_device_broken(stream->device);
-    }
+    enum wait wait;
+    if (!error && !(error = copy(stream, to, from, bytes, kind, &wait)))
+        error = finish(stream, wait != WAIT_NEVER);
     return emulated_leave(error);
 }
 

@@ -2,6 +2,7 @@
  * shared by fibers that it takes for threads. */
 #include "tests/emulated/fiber.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -24,11 +25,16 @@ struct fiber {
     void *stack_pointer, *thread_pointer; /* where it left; where the thread entered it */
     char *memory;                         /* a guard page, then the stack */
     void (*run)(struct fiber *fiber);
+    struct fiber *next;                   /* of the spares */
     void *fake, *thread_fake;             /* AddressSanitizer's stacks beside */
     const void *thread_stack;
     size_t thread_bytes;
     void *sanitizer, *thread_sanitizer;   /* ThreadSanitizer's threads */
 };
+
+/* Kept for the process's life: ThreadSanitizer takes long to make one. No lock that it would take for an order. */
+static struct fiber *spares;
+static atomic_flag spares_taken = ATOMIC_FLAG_INIT;
 
 /* Saves what a function must preserve and the stack pointer, takes the other stack and what was saved there. */
 void emulated_switch(void **from, void *to);
@@ -62,7 +68,7 @@ static void begin(void)
     abort();
 }
 
-struct fiber *fiber_new(void (*run)(struct fiber *fiber))
+static struct fiber *make(void)
 {
     struct fiber *fiber = calloc(1, sizeof *fiber);
     if (!fiber)
@@ -70,24 +76,57 @@ struct fiber *fiber_new(void (*run)(struct fiber *fiber))
     fiber->memory = mmap(NULL, GUARD + STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (fiber->memory == MAP_FAILED || mprotect(fiber->memory, GUARD, PROT_NONE))
         abort();
-    fiber->run = run;
-    /* from the top: no return address, begin's address for the first switch's ret, six registers */
-    void **top = (void **)(fiber->memory + GUARD + STACK);
-    top[-2] = (void *)(uintptr_t)begin;
-    fiber->stack_pointer = top - 8;
 #ifdef FIBERS_THREAD_SANITIZER
     fiber->sanitizer = __tsan_create_fiber(0);
 #endif
     return fiber;
 }
 
-void fiber_free(struct fiber *fiber)
+static struct fiber *take_spare(void)
 {
+    while (atomic_flag_test_and_set(&spares_taken))
+        ;
+    struct fiber *fiber = spares;
+    if (fiber)
+        spares = fiber->next;
+    atomic_flag_clear(&spares_taken);
+    return fiber;
+}
+
+static void keep_spare(struct fiber *fiber)
+{
+    while (atomic_flag_test_and_set(&spares_taken))
+        ;
+    fiber->next = spares;
+    spares = fiber;
+    atomic_flag_clear(&spares_taken);
+}
+
+struct fiber *fiber_new(void (*run)(struct fiber *fiber))
+{
+    struct fiber *fiber = take_spare();
+    if (!fiber)
+        fiber = make();
+    fiber->run = run;
+    fiber->fake = NULL;
+    /* from the top: no return address, begin's address for the first switch's ret, six registers */
+    void **top = (void **)(fiber->memory + GUARD + STACK);
+    top[-2] = (void *)(uintptr_t)begin;
+    fiber->stack_pointer = top - 8;
+    return fiber;
+}
+
+void fiber_free(struct fiber *fiber, bool idle)
+{
+#ifdef __SANITIZE_ADDRESS__
+    ASAN_UNPOISON_MEMORY_REGION(fiber->memory + GUARD, STACK);
+#endif
+    if (idle) {
+        keep_spare(fiber);
+        return;
+    }
 #ifdef FIBERS_THREAD_SANITIZER
     __tsan_destroy_fiber(fiber->sanitizer);
-#endif
-#ifdef __SANITIZE_ADDRESS__
-    ASAN_UNPOISON_MEMORY_REGION(fiber->memory, GUARD + STACK);
 #endif
     munmap(fiber->memory, GUARD + STACK);
     free(fiber);
