@@ -106,7 +106,7 @@ static int measure(const struct graph *graph, int batch, struct error *error)
     struct plan *plan = NULL;
     struct dummy dummy;
     if (backend_lanes.device_open(&device, -1, error) ||
-        plan_make(&plan, &(struct plan_request){ &backend_lanes, device, graph, batch, true, PRECISION_FP32 }, error) || dummy_init(&dummy, graph, batch, error))
+        plan_make(&plan, &(struct plan_request){ &backend_lanes, device, graph, batch, true, PRECISION_FP32 }, error) || dummy_init(&dummy, &backend_lanes, device, graph, batch, error))
         return -1;
     for (int round = -1; round < ROUNDS; round++) { /* the first warms up */
         const int to = round < 0 ? 0 : round;

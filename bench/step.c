@@ -71,9 +71,9 @@ static double median(double *of)
 static void release(struct contestant *c)
 {
     plan_free(c->plan);
+    dummy_release(&c->dummy);
     if (c->device)
         c->backend->device_close(c->device);
-    dummy_release(&c->dummy);
 }
 
 static int compare(const struct graph *graph, int batch, struct contestant *contestants, int n, struct error *error)
@@ -82,7 +82,7 @@ static int compare(const struct graph *graph, int batch, struct contestant *cont
         struct contestant *c = &contestants[i];
         if (c->backend->device_open(&c->device, -1, error) ||
             plan_make(&c->plan, &(struct plan_request){ c->backend, c->device, graph, batch, true, c->precision }, error) ||
-            dummy_init(&c->dummy, graph, batch, error) || time_round(c, 0, batch, error)) /* a round for warm-up */
+            dummy_init(&c->dummy, c->backend, c->device, graph, batch, error) || time_round(c, 0, batch, error)) /* a round for warm-up */
             return -1;
     }
     for (int round = 0; round < ROUNDS; round++)

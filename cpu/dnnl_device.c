@@ -76,7 +76,8 @@ static int open_nhwc(struct device **device, int index, struct error *error) { r
 
 static void close_device(struct device *device)
 {
-    engine_close(device->engine);
+    if (device->engine) /* a second order has none */
+        engine_close(device->engine);
     cpu_device_close(device);
 }
 

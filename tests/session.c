@@ -95,6 +95,7 @@ void session_close(struct session *session)
     graph_release(&session->graph);
     dataset_close(&session->train);
     dataset_close(&session->test);
+    free(session->weights);
 }
 
 /* What main does with one: here it may stay in memory, and a later run goes on from it. */
@@ -169,7 +170,15 @@ void session_train(struct session *session)
         fail_msg("%s", session->error.text);
 }
 
-const float *session_weights(const struct session *session) { return run_final_weights(session->run); }
+const float *session_weights(struct session *session)
+{
+    if (!session->weights)
+        session->weights = malloc(session_floats(session) * sizeof *session->weights);
+    assert_non_null(session->weights);
+    assert_int_equal(run_final_weights(session->run, session->weights, &session->error), 0);
+    return session->weights;
+}
+
 size_t session_floats(const struct session *session) { return session->graph.params.total; }
 
 float *session_trained(const char *const *settings)

@@ -13,6 +13,7 @@ struct session {
     struct graph graph;
     const struct backend *backend;
     struct run *run;
+    float *weights;           /* of session_weights */
     struct error error;       /* of run_open, run_start or run_join */
     int64_t ask_stop_at;      /* reported step to ask for a stop at; 0: right after the start; negative (as opened): never */
     int64_t ask_after_ns;     /* and how long after it */
@@ -37,7 +38,7 @@ int session_run(struct session *session);
 void session_train(struct session *session);
 
 /* The bytes of the final weights, owned by the session; how many floats. */
-const float *session_weights(const struct session *session);
+const float *session_weights(struct session *session);
 size_t session_floats(const struct session *session);
 
 /* A copy of the final weights of a run with those settings; free(). */

@@ -363,7 +363,7 @@ static void keys_are_checked_together(void **state)
         { { "schedule.kind=step" }, "x: [schedule] steps: kind = step wants at least one epoch, got none" },
         { { "schedule.kind=one-cycle", "schedule.warmup_epochs=1" }, "x: [schedule] warmup_epochs: kind = one-cycle has a rise of its own (pct_start) and wants 0, got 1" },
         { { "schedule.steps=1,3,3" }, "x: [schedule] steps: want rising epochs, got 3 after 3" },
-        { { "workers.devices=cuda:0" }, "x: [workers] devices: want auto or cpu, got \"cuda:0\"" },
+        { { "workers.reduce=nccl" }, "x: [workers] reduce: nccl sums for [train] algorithm = ssgd alone" },
         { { "link.latency_us=1" }, "x: [link] latency_us: want bandwidth_gbps above 0 beside it, got 0" },
     };
     static const char base[] = "[data]\ndataset = synthetic\n[net]\nname = mlp\n[train]\nepochs = 1\n";

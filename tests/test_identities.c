@@ -173,7 +173,7 @@ static float *normalized(const char *workers, const char *iterations, size_t *n)
     float *stats = malloc(2 * *n * sizeof *stats);
     assert_non_null(stats);
     assert_int_equal(session.run->n_stats, 2 * *n);
-    run_final_stats(session.run, stats);
+    assert_int_equal(run_final_stats(session.run, stats, &session.error), 0);
     assert_memory_equal(session.run->evaluation.stats, stats + *n, *n * sizeof *stats);
     session_close(&session);
     return stats;

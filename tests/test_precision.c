@@ -351,14 +351,14 @@ static void what_is_not_offered_is_refused(void **state)
     struct session session;
     struct choice choice;
     session_open(&session, LIST("train.precision=bf16", "cpu.backend=lanes"));
-    assert_int_equal(choose_backend(&choice, &session.config, &session.graph, "cpu", &error), -1);
+    assert_int_equal(choose_backend(&choice, &session.config, &(struct devices){ 0 }, &session.graph, "cpu", &error), -1);
     assert_int_equal(error.code, EXIT_USAGE);
     assert_non_null(strstr(error.text, "[train] precision: lanes does not compute in bf16, here these do: "));
     assert_non_null(strstr(error.text, "reference"));
     session_close(&session);
     error = (struct error){ 0 };
     session_open(&session, LIST("train.precision=auto", "cpu.backend=reference"));
-    assert_int_equal(choose_backend(&choice, &session.config, &session.graph, "cpu", &error), 0);
+    assert_int_equal(choose_backend(&choice, &session.config, &(struct devices){ 0 }, &session.graph, "cpu", &error), 0);
     assert_ptr_equal(choice.backend, &backend_reference);
     assert_int_equal(choice.precision, PRECISION_FP32);
     session_close(&session);

@@ -75,7 +75,7 @@ static void drop(struct kept *kept, int n_tensors)
 }
 
 /* Runs on from one of them, and must end as `expected` did. */
-static void assert_goes_on(const char *const *settings, struct copy *copy, const struct session *expected, const char *what)
+static void assert_goes_on(const char *const *settings, struct copy *copy, struct session *expected, const char *what)
 {
     struct session session;
     session_open(&session, settings);
@@ -83,9 +83,10 @@ static void assert_goes_on(const char *const *settings, struct copy *copy, const
     session.prepare_resume = put;
     session_train(&session);
     size_t n = session_floats(&session);
+    const float *got = session_weights(&session), *want = session_weights(expected);
     for (size_t i = 0; i < n; i++)
-        if (memcmp(session_weights(&session) + i, session_weights(expected) + i, sizeof(float)) != 0)
-            fail_msg("%s, resumed at %lld: weight %zu is %.9g, want %.9g", what, (long long)copy->numbers.iteration, i, (double)session_weights(&session)[i], (double)session_weights(expected)[i]);
+        if (memcmp(got + i, want + i, sizeof(float)) != 0)
+            fail_msg("%s, resumed at %lld: weight %zu is %.9g, want %.9g", what, (long long)copy->numbers.iteration, i, (double)got[i], (double)want[i]);
     for (int k = 0; k < session.run->k; k++) {
         assert_memory_equal(session.run->workers[k].stats, expected->run->workers[k].stats, session.run->n_stats * sizeof(float));
         for (int state = 0; state < WORKER_STATES; state++)

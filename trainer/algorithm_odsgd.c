@@ -36,18 +36,18 @@ static int fill_compensation(struct worker *worker, int64_t t, int bucket, struc
     const struct config *config = &worker->run->config;
     if (!compensates(config))
         return 0;
-    const float *backup = worker->weights;
+    const float *backup = worker_weights(worker, bucket);
     /* W_{-1} is W_0 */
     if (config->odsgd.dc_backup == BACKUP_BASE && worker_wait_reply(worker, t > 1 ? t - 2 : 0, bucket, REPLY_WEIGHTS, &backup, NULL, error))
         return -1;
-    pass->compensation = (struct compensation){ pass->w, backup, worker->states[WORKER_MEAN_SQUARE], strength(config), (float)config->odsgd.ms_decay };
+    pass->compensation = (struct compensation){ pass->w, backup, worker_state(worker, WORKER_MEAN_SQUARE, bucket), strength(config), (float)config->odsgd.ms_decay };
     return 0;
 }
 
 static int local_step(struct worker *worker, int64_t t, int bucket, const float *weights, struct error *error)
 {
     struct local_pass pass = {
-        .w = weights, .g = worker_gradient(worker, t - 1), .m = worker->states[WORKER_MOMENTUM],
+        .w = weights, .g = worker_gradient(worker, t - 1, bucket), .m = worker_state(worker, WORKER_MOMENTUM, bucket),
         .rate = worker_local_rate(worker, t - 1), .momentum = (float)worker->run->config.odsgd.momentum_local,
     };
     if (fill_compensation(worker, t, bucket, &pass, error))
@@ -67,7 +67,7 @@ static int choose_weights(struct worker *worker, int64_t t, int bucket, struct e
     if (worker_wait_reply(worker, requires_version(config, t), bucket, kind, &base, &version, error))
         return -1;
     if (kind == REPLY_FORECAST)
-        worker_local_predict(worker, bucket, base, worker_gradient(worker, t - 1), optimizer->forecast_rate(config, worker_rate(worker, t - 1)));
+        worker_local_predict(worker, bucket, base, worker_gradient(worker, t - 1, bucket), optimizer->forecast_rate(config, worker_rate(worker, t - 1)));
     else if (!delayed || config->odsgd.local_update == LOCAL_NONE)
         worker_adopt(worker, bucket, base);
     else if (local_step(worker, t, bucket, base, error))

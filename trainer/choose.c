@@ -7,6 +7,9 @@
 #include "base/philox.h"
 #include "base/text.h"
 #include "cpu/cpu.h"
+#ifdef HAVE_CUDA
+#include "cuda/cuda.h"
+#endif
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +23,28 @@ const struct backend *const backends[] = {
     &backend_reference,
     NULL,
 };
+
+#ifdef HAVE_CUDA
+const struct backend *const gpu_backend = &backend_cuda;
+
+int choose_gpus(struct error *why) { return cuda_gpus(why); }
+
+void choose_gpu_settings(const struct config *config)
+{
+    cuda_configure(&(struct cuda_settings){
+        .tf32 = config->cuda.tf32, .deterministic = config->train.deterministic == 1, .workspace_bytes = (size_t)config->cuda.workspace_mib << 20, .measure = true });
+}
+#else
+const struct backend *const gpu_backend = NULL;
+
+int choose_gpus(struct error *why)
+{
+    fail(why, EXIT_DEVICE, "this build has no CUDA backend");
+    return 0;
+}
+
+void choose_gpu_settings(const struct config *config) { (void)config; }
+#endif
 
 static int find_backend(const struct backend **backend, const char *name, struct error *error)
 {
@@ -47,8 +72,18 @@ static int offered(struct choice *choices, const struct backend *only, int preci
         for (int p = 0; p < PRECISIONS; p++)
             if (backends[i]->offers((enum precision)p) && (only ? backends[i] == only : backends[i] != &backend_reference) && asked_for((enum precision)p, precision)) {
                 ASSERT(n < TRIALS_MOST);
-                choices[n++] = (struct choice){ backends[i], (enum precision)p };
+                choices[n++] = (struct choice){ backends[i], (enum precision)p, -1 };
             }
+    return n;
+}
+
+/* On a GPU; fp16 has to be asked for. */
+static int offered_on(struct choice *choices, int place, int precision)
+{
+    int n = 0;
+    for (int p = 0; p < PRECISIONS; p++)
+        if (gpu_backend->offers((enum precision)p) && (precision == AUTOMATIC ? p != PRECISION_FP16 : p == precision))
+            choices[n++] = (struct choice){ gpu_backend, (enum precision)p, place };
     return n;
 }
 
@@ -132,15 +167,17 @@ static void remember(const struct choice *choice, const char *path)
         fprintf(stderr, "onestep: the choice of a backend is not remembered: %s\n", error.text);
 }
 
-int choose_backend(struct choice *choice, const struct config *config, const struct graph *graph, const char *cpu_model, struct error *error)
+int choose_backend(struct choice *choice, const struct config *config, const struct devices *devices, const struct graph *graph, const char *cpu_model, struct error *error)
 {
     char path[1200];
     struct choice candidates[TRIALS_MOST];
     const struct backend *only = NULL;
     int batch = (int)config->data.batch;
-    if (strcmp(config->cpu.backend, "auto") != 0 && find_backend(&only, config->cpu.backend, error))
+    if (devices->n)
+        only = gpu_backend;
+    else if (strcmp(config->cpu.backend, "auto") != 0 && find_backend(&only, config->cpu.backend, error))
         return -1;
-    int n = offered(candidates, only, config->train.precision);
+    int n = devices->n ? offered_on(candidates, devices->places[0], config->train.precision) : offered(candidates, only, config->train.precision);
     if (n == 0)
         return refuse(only, (enum precision)config->train.precision, error);
     *choice = candidates[0];

@@ -3,18 +3,26 @@
 #define TRAINER_CHOOSE_H
 
 #include "trainer/config.h"
+#include "trainer/devices.h"
 #include "trainer/trial.h"
 
-/* All backends of this build, the best guess first, ended by NULL. The one place that lists them. */
+/* The CPU's backends of this build, the best guess first, ended by NULL; and the GPUs', NULL where it has none. The one place that lists them. */
 extern const struct backend *const backends[];
+extern const struct backend *const gpu_backend;
+
+/* GPUs that can be used; where there are none, 0 and the reason. */
+int choose_gpus(struct error *why);
+
+/* [cuda], and whether results must repeat: before a device is opened. */
+void choose_gpu_settings(const struct config *config);
 
 /* Every backend but the reference in every precision that it offers; returns how many, at most TRIALS_MOST. */
 int choose_candidates(struct choice *candidates);
 
-/* [cpu] backend and [train] precision: what is left to `auto` is what makes the shortest training step with the rest. What was measured is
+/* Where `devices` names GPUs, that backend; else [cpu] backend; and [train] precision: what is left to `auto` is what makes the shortest training step with the rest. What was measured is
  * remembered in $XDG_CACHE_HOME/onestep (or ~/.cache/onestep) by machine, program, net, batch and what was asked, so that later runs are the same; where
  * that cannot be written, a line on stderr says so. The reference is never measured: alone it computes in fp32. EXIT_USAGE for an unknown name, or a
  * backend that does not offer the precision. */
-int choose_backend(struct choice *choice, const struct config *config, const struct graph *graph, const char *cpu_model, struct error *error);
+int choose_backend(struct choice *choice, const struct config *config, const struct devices *devices, const struct graph *graph, const char *cpu_model, struct error *error);
 
 #endif

@@ -94,23 +94,41 @@ static int read_words(struct training *training, int n, char **given, struct err
     return 0;
 }
 
-/* K, and what else the config leaves to the program. */
+/* K, and where the workers run. */
+static int settle_workers(struct training *training, struct error *error)
+{
+    struct config *config = &training->config;
+    struct devices *devices = &training->devices;
+    struct error why = { 0 };
+    int cores = training->topology.cores, gpus = choose_gpus(&why);
+    bool asked = strncmp(config->workers.devices, "cuda", 4) == 0;
+    if (asked && gpus == 0)
+        return fail(error, EXIT_USAGE, "%s: [workers] devices: want a GPU for \"%s\", and there is none: %s", training->config_path, config->workers.devices, why.text);
+    if (devices_read(devices, config, gpus, training->config_path, error))
+        return -1;
+    if (devices->n)
+        config->workers.count = devices->n;
+    if (!config->workers.count)
+        config->workers.count = cores < WORKERS_MAX ? cores : WORKERS_MAX;
+    devices_write(devices, config->workers.devices, sizeof config->workers.devices);
+    if (!devices->n && config->workers.count > cores)
+        fprintf(stderr, "onestep: warning: %lld workers share %d cores\n", (long long)config->workers.count, cores);
+    return 0;
+}
+
+/* What else the config leaves to the program. */
 static int settle(struct training *training, struct error *error)
 {
     struct config *config = &training->config;
-    if (topology_read(&training->topology, error))
+    if (topology_read(&training->topology, error) || settle_workers(training, error))
         return -1;
-    int cores = training->topology.cores;
-    if (!config->workers.count)
-        config->workers.count = cores < WORKERS_MAX ? cores : WORKERS_MAX;
     if (config->workers.slowdown.n != 1 && config->workers.slowdown.n != config->workers.count)
         return fail(error, EXIT_USAGE, "%s: [workers] slowdown: want one number, or one for each of %lld workers, got %d", training->config_path,
                     (long long)config->workers.count, config->workers.slowdown.n);
-    if (config->workers.count > cores)
-        fprintf(stderr, "onestep: warning: %lld workers share %d cores\n", (long long)config->workers.count, cores);
-    bool repeats = algorithm_of(config->train.algorithm)->synchronous || config->async.order != ORDER_FREE;
+    bool repeats = (algorithm_of(config->train.algorithm)->synchronous || config->async.order != ORDER_FREE) && config->workers.reduce == REDUCE_SERVER;
     if (config->train.deterministic == AUTOMATIC)
         config->train.deterministic = repeats;
+    choose_gpu_settings(config);
     return 0;
 }
 
@@ -168,17 +186,24 @@ static int open_run(struct training *training, struct error *error)
 {
     struct config *config = &training->config;
     struct choice choice;
-    if (choose_backend(&choice, config, &training->graph, training->topology.model, error))
+    if (choose_backend(&choice, config, &training->devices, &training->graph, training->topology.model, error))
         return -1;
     training->backend = choice.backend;
-    snprintf(config->cpu.backend, CONFIG_TEXT, "%s", choice.backend->name);
+    if (!training->devices.n)
+        snprintf(config->cpu.backend, CONFIG_TEXT, "%s", choice.backend->name);
     config->train.precision = (int)choice.precision;
     for (int k = 0; k < config->workers.count; k++)
         training->processors[k] = config->workers.pin && config->workers.count <= training->topology.cores ? training->topology.processors[k] : -1;
-    const struct run_request request = {
+    struct run_request request = {
         .config = config, .backend = training->backend, .graph = &training->graph, .train = &training->train, .test = &training->test, .k = (int)config->workers.count,
-        .first_weights = training->first_weights, .first_stats = training->first_stats, .processors = training->processors, .resume = training->resumption.asked,
+        .first_weights = training->first_weights, .first_stats = training->first_stats, .processors = training->processors, .places = training->processors, .resume = training->resumption.asked,
     };
+    if (training->devices.n) {
+        request.processors = NULL;
+        request.places = training->devices.places;
+        request.n_server_places = training->devices.n_server;
+        memcpy(request.server_places, training->devices.server, sizeof request.server_places);
+    }
     if (run_open(&training->run, &request, error))
         return -1;
     return training->resumption.asked ? training_go_on(training, error) : 0;
@@ -281,23 +306,56 @@ static int check_finite(const struct training *training, const float *weights, s
     return 0;
 }
 
+/* What a run ends on, in the host's memory. */
+struct final { float *weights, *average, *stats; };
+
+static void final_release(struct final *final)
+{
+    door_free(final->weights);
+    door_free(final->average);
+    door_free(final->stats);
+}
+
+static int final_read(struct final *final, const struct run *run, struct error *error)
+{
+    size_t n = run->graph->params.total;
+    void *weights, *average, *stats;
+    if (door_allocate(&weights, n * sizeof(float), "the final weights", error))
+        return -1;
+    final->weights = weights;
+    if (door_allocate(&stats, run->n_stats * sizeof(float), "the final statistics", error))
+        return -1;
+    final->stats = stats;
+    if (run_final_weights(run, weights, error) || run_final_stats(run, stats, error))
+        return -1;
+    if (!run_has_average(run))
+        return 0;
+    if (door_allocate(&average, n * sizeof(float), "the final average", error))
+        return -1;
+    final->average = average;
+    return run_final_average(run, average, error);
+}
+
+static int save_weights(struct training *training, const struct final *final, struct error *error)
+{
+    const struct run *run = training->run;
+    struct weights_metadata metadata = training_metadata(training, training->about);
+    char path[1200];
+    metadata.iteration = run->server->tally.iterations;
+    metadata.sample_offset = run->server->tally.iterations * run->k * training->config.data.batch;
+    const struct weights_contents contents = { .graph = &training->graph, .weights = final->weights, .stats = final->stats, .average = final->average, .metadata = &metadata };
+    if (check_finite(training, final->weights, error) || folder_file(&training->folder, "weights.safetensors", path, sizeof path, error))
+        return -1;
+    return weights_save(path, &contents, NULL, error);
+}
+
 static int write_results(struct training *training, struct error *error)
 {
     const struct run *run = training->run;
+    struct final final = { 0 };
     char path[1200];
-    void *stats;
-    if (check_finite(training, run_final_weights(run), error))
-        return -1;
-    struct weights_metadata metadata = training_metadata(training, training->about);
-    metadata.iteration = run->server->tally.iterations;
-    metadata.sample_offset = run->server->tally.iterations * run->k * training->config.data.batch;
-    if (folder_file(&training->folder, "weights.safetensors", path, sizeof path, error) ||
-        door_allocate(&stats, run->n_stats * sizeof(float), "the final statistics", error))
-        return -1;
-    run_final_stats(run, stats);
-    const struct weights_contents contents = { .graph = &training->graph, .weights = run_final_weights(run), .stats = stats, .average = run_final_average(run), .metadata = &metadata };
-    int result = weights_save(path, &contents, NULL, error);
-    door_free(stats);
+    int result = final_read(&final, run, error) || save_weights(training, &final, error) ? -1 : 0;
+    final_release(&final);
     if (result == 0 && training->config.output.trace)
         result = folder_file(&training->folder, "trace.json", path, sizeof path, error) || trace_file_write(path, run, error) ? -1 : 0;
     if (result == 0 && *training->config.async.record)

@@ -20,6 +20,7 @@ enum dc_backup { BACKUP_BASE, BACKUP_LOCAL };
 enum async_order { ORDER_FREE, ORDER_ROUND_ROBIN, ORDER_REPLAY };
 enum schedule_kind { SCHEDULE_CONSTANT, SCHEDULE_STEP, SCHEDULE_COSINE, SCHEDULE_ONE_CYCLE };
 enum duplex { DUPLEX_FULL, DUPLEX_HALF };
+enum reduce { REDUCE_SERVER, REDUCE_NCCL };
 enum bn_stats { BN_STATS_MEAN, BN_STATS_WORKER0 };
 enum automatic { AUTOMATIC = -1 }; /* of a switch that may be left to the program */
 
@@ -76,13 +77,18 @@ struct config {
         bool adaptive;
     } async;
     struct {
-        char devices[CONFIG_TEXT];
+        char devices[CONFIG_TEXT], server[CONFIG_TEXT];
         int64_t count;
+        int reduce; /* enum reduce */
         struct real_list slowdown;
         double jitter;
         bool pin;
         int64_t stuck_after_s;
     } workers;
+    struct {
+        bool graphs, tf32;
+        int64_t workspace_mib;
+    } cuda;
     struct {
         char backend[CONFIG_TEXT];
     } cpu;

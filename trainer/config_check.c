@@ -71,8 +71,8 @@ int config_check(const struct config *config, const char *name, struct error *er
     if (check_required(config, name, error) || check_length(config, name, error) || check_async(config, name, error) ||
         check_checkpoint(config, name, error) || check_lists(config, name, error) || check_schedule(config, name, error))
         return -1;
-    if (strcmp(config->workers.devices, "auto") != 0 && strcmp(config->workers.devices, "cpu") != 0)
-        return fail(error, EXIT_USAGE, "%s: [workers] devices: want auto or cpu, got \"%s\"", name, config->workers.devices);
+    if (config->workers.reduce == REDUCE_NCCL && config->train.algorithm != ALGORITHM_SSGD)
+        return fail(error, EXIT_USAGE, "%s: [workers] reduce: nccl sums for [train] algorithm = ssgd alone", name);
     if (config->link.latency_us > 0 && config->link.bandwidth_gbps == 0)
         return fail(error, EXIT_USAGE, "%s: [link] latency_us: want bandwidth_gbps above 0 beside it, got 0", name);
     return 0;

@@ -81,12 +81,18 @@ const struct config_row config_rows[] = {
     BOOL(async, adaptive, "false", "dcasgd: divide lambda by the root of the gradients' mean square"),
     REAL(async, ms_decay, 0, 0.9999, "0.95", "dcasgd, adaptive: m of the mean square"),
 
-    TEXT(workers, devices, "auto", "auto or cpu"),
-    INTEGER(workers, count, 0, 64, "0", "K: workers; 0 for one per core"),
+    TEXT(workers, devices, "auto", "cpu, or the workers' GPUs in order, each as often as it has workers: cuda:0,1 or cuda:0,0,0,0; auto: one worker on each GPU, without GPUs cpu"),
+    INTEGER(workers, count, 0, 64, "0", "K: workers; 0 for one per core, or as devices says"),
+    TEXT(workers, server, "auto", "where the global weights lie: sharded (over the workers' GPUs, bucket by bucket), cuda:N, or host; auto: sharded, with clip_norm or fp16 the first worker's GPU"),
+    CHOICE(workers, reduce, REDUCE_SERVER, "server|nccl", "server", "who sums ssgd's gradients: the server in worker order, or NCCL's all-reduce, which wants a GPU for each worker"),
     REALS(workers, slowdown, 1, 1000, "1", "emulation: worker k computes this many times slower: one number, or one per worker"),
     REAL(workers, jitter, 0, 100, "0", "emulation: every iteration's computing is stretched by 1 + jitter*x, x exponential with mean 1"),
     BOOL(workers, pin, "true", "pin each worker to a core of its own"),
     INTEGER(workers, stuck_after_s, 1, 1e6, "120", "give up when nothing moves for so long, or for 50 iterations' time if that is longer"),
+
+    BOOL(cuda, graphs, "true", "launch each step as CUDA graphs; changes no result"),
+    BOOL(cuda, tf32, "false", "fp32: round the operands of convolutions and products to TF32, which tensor cores take"),
+    INTEGER(cuda, workspace_mib, 0, 65536, "512", "the most that cuDNN and cuBLAS may take for one operation"),
 
     TEXT(cpu, backend, "auto", "lanes, onednn, onednn-nhwc or reference; auto measures, and remembers per machine, net and batch"),
 

@@ -15,10 +15,11 @@ int evaluation_open(struct evaluation *evaluation, const struct run *run, struct
     void *weights, *stats, *results;
     memset(evaluation, 0, sizeof *evaluation);
     evaluation->batches = loader_batches_per_epoch(&plan);
-    if (door_allocate(&weights, run->graph->params.total * sizeof(float), "the evaluated weights", error))
+    evaluation->backend = run->backend;
+    if (run->backend->allocate_host(&weights, run->graph->params.total * sizeof(float), "the evaluated weights", error))
         return -1;
     evaluation->weights = weights;
-    if (door_allocate(&stats, run->graph->stats.total * sizeof(float), "the evaluated statistics", error))
+    if (run->backend->allocate_host(&stats, run->graph->stats.total * sizeof(float), "the evaluated statistics", error))
         return -1;
     evaluation->stats = stats;
     if (door_allocate(&results, (size_t)evaluation->batches * sizeof *evaluation->results, "evaluation results", error))
@@ -30,8 +31,10 @@ int evaluation_open(struct evaluation *evaluation, const struct run *run, struct
 void evaluation_close(struct evaluation *evaluation)
 {
     loader_close(evaluation->loader);
-    door_free(evaluation->weights);
-    door_free(evaluation->stats);
+    if (evaluation->backend) {
+        evaluation->backend->release_host(evaluation->weights);
+        evaluation->backend->release_host(evaluation->stats);
+    }
     door_free(evaluation->results);
     memset(evaluation, 0, sizeof *evaluation);
 }
@@ -57,31 +60,41 @@ static int64_t take_batch(struct evaluation *evaluation, int64_t number)
 static int evaluate_batch(struct run *run, struct worker *worker, int64_t number, int64_t i, bool repack, struct error *error)
 {
     struct evaluation *evaluation = &run->evaluation;
-    const struct batch *batch;
-    if (loader_take(evaluation->loader, number * evaluation->batches + i, &batch, NULL, error))
+    struct step step = { .weights = worker->eval_weights, .stats = worker->eval_stats, .repack = repack };
+    if (feed_take(&worker->eval_feed, evaluation->loader, number * evaluation->batches + i, (int)(i & 1), error))
         return -1;
-    const struct step step = {
-        .weights = evaluation->weights, .stats = evaluation->stats, .repack = repack,
-        .pixels = batch->pixels, .labels = batch->labels, .index = batch->index, .n = batch->n,
-    };
-    int failed = plan_forward(worker->eval_plan, &step, NULL, error) || plan_result(worker->eval_plan, 0, &evaluation->results[i], error);
-    loader_give_back(evaluation->loader, batch);
-    return failed ? -1 : 0;
+    feed_step(&worker->eval_feed, (int)(i & 1), &step);
+    if (plan_forward(worker->eval_plan, &step, NULL, error))
+        return -1;
+    feed_used(&worker->eval_feed, (int)(i & 1));
+    return plan_result(worker->eval_plan, (int)(i & 1), &evaluation->results[i], error);
+}
+
+/* To the worker's device, where they do not lie already. */
+static void take_weights(const struct run *run, struct worker *worker)
+{
+    const struct evaluation *evaluation = &run->evaluation;
+    if (worker->eval_weights != evaluation->weights)
+        run->backend->copy(worker->device, worker->eval_weights, evaluation->weights, run->graph->params.total);
+    if (worker->eval_stats != evaluation->stats)
+        run->backend->copy(worker->device, worker->eval_stats, evaluation->stats, run->graph->stats.total);
 }
 
 int evaluation_work(struct run *run, struct worker *worker, int64_t number, bool *last, struct error *error)
 {
     struct evaluation *evaluation = &run->evaluation;
-    bool repack = true;
+    bool first = true;
     *last = false;
-    for (int64_t i; (i = take_batch(evaluation, number)) >= 0; repack = false) {
-        if (evaluate_batch(run, worker, number, i, repack, error))
+    for (int64_t i; (i = take_batch(evaluation, number)) >= 0; first = false) {
+        if (first)
+            take_weights(run, worker);
+        if (evaluate_batch(run, worker, number, i, first, error))
             return -1;
         /* acq_rel: whoever counts the last one has seen all results, and passes them on with its message */
         if (atomic_fetch_add_explicit(&evaluation->done, 1, memory_order_acq_rel) + 1 == evaluation->batches)
             *last = true;
     }
-    return 0;
+    return feed_settle(&worker->eval_feed, error);
 }
 
 struct evaluation_total evaluation_sum(const struct evaluation *evaluation, int64_t samples)

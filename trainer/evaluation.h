@@ -15,9 +15,10 @@ struct run;
 struct worker;
 
 struct evaluation {
+    const struct backend *backend; /* whose memory weights and statistics are */
     struct loader *loader;       /* of the test set */
     int64_t batches;             /* in one pass */
-    float *weights, *stats;      /* the snapshot; written by the server before GO */
+    float *weights, *stats;      /* the snapshot, in the host's memory; written by the server before GO */
     struct step_result *results; /* by batch; written by whoever took it, read by the server after all are done */
     _Atomic uint64_t next;       /* evaluation number << 32 | next batch to take */
     _Atomic int64_t done;        /* batches done in this evaluation */

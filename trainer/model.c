@@ -35,11 +35,17 @@ int model_load(struct model *model, enum weights_choice choice, struct error *er
     if (choice == WEIGHTS_AVERAGED && !about->average)
         return fail(error, EXIT_INPUT, "%s: want averaged weights, found none", model->path);
     model->average = about->average && choice != WEIGHTS_RAW;
+    struct error why;
+    const struct devices none = { 0 }, first = { .n = 1 };
+    bool on_gpu = strcmp(config->workers.devices, "cpu") != 0 && choose_gpus(&why) > 0;
+    if (on_gpu)
+        choose_gpu_settings(config);
     if (config_network(&model->graph, config, model->path, about->input, about->classes, error) || topology_read(&topology, error) ||
-        choose_backend(&computing, config, &model->graph, topology.model, error) ||
+        choose_backend(&computing, config, on_gpu ? &first : &none, &model->graph, topology.model, error) ||
         allocate_floats(&model->weights, model->graph.params.total, "the weights", error) || allocate_floats(&model->stats, model->graph.stats.total, "the statistics", error))
         return -1;
     model->backend = computing.backend;
+    model->place = computing.place;
     model->precision = computing.precision;
     graph_init_stats(&model->graph, model->stats);
     return (model->average ? weights_load_average : weights_load)(model->path, &model->graph, model->weights, model->stats, error);
@@ -71,30 +77,76 @@ void model_describe(const struct model *model, char *text, size_t bytes)
     snprintf(text, bytes, "iteration %s, %s weights", grouped(model->about.iteration, iteration), model->average ? "averaged" : "raw");
 }
 
+/* The model's vectors, and room for a batch, on a device with memory of its own. */
+static int runner_settle(struct model_runner *runner, struct error *error)
+{
+    const struct model *model = runner->model;
+    const struct backend *backend = model->backend;
+    size_t n = (size_t)runner->batch, params = model->graph.params.total, stats = model->graph.stats.total;
+    void *blocks[5];
+    const size_t bytes[5] = { params * sizeof(float), stats * sizeof(float), n * shape_count(model->graph.nodes[0].out), n * sizeof(int32_t), n * sizeof(int64_t) };
+    for (int i = 0; i < 5; i++) {
+        if (backend->allocate(runner->device, &blocks[i], bytes[i], "the model", error)) {
+            while (i-- > 0)
+                backend->release(runner->device, blocks[i]);
+            return -1;
+        }
+    }
+    runner->weights = blocks[0];
+    runner->stats = blocks[1];
+    runner->pixels = blocks[2];
+    runner->labels = blocks[3];
+    runner->index = blocks[4];
+    backend->copy(runner->device, runner->weights, model->weights, params);
+    backend->copy(runner->device, runner->stats, model->stats, stats);
+    return backend->sync(runner->device, error);
+}
+
 int model_runner_open(struct model_runner *runner, const struct model *model, int batch, int processor, struct error *error)
 {
-    *runner = (struct model_runner){ .model = model, .batch = batch };
-    if (model->backend->device_open(&runner->device, processor, error))
+    *runner = (struct model_runner){ .model = model, .batch = batch, .weights = model->weights, .stats = model->stats };
+    if (model->backend->device_open(&runner->device, model->backend->host_memory ? processor : model->place, error))
         return -1;
     const struct plan_request request = { model->backend, runner->device, &model->graph, batch, false, model->precision };
+    if (!model->backend->host_memory && runner_settle(runner, error))
+        return -1;
     return plan_make(&runner->plan, &request, error) || allocate_floats(&runner->logits, (size_t)batch * (size_t)model->about.classes, "logits", error) ? -1 : 0;
 }
 
 void model_runner_close(struct model_runner *runner)
 {
     plan_free(runner->plan);
+    if (runner->pixels) {
+        void *const blocks[] = { runner->weights, runner->stats, runner->pixels, runner->labels, runner->index };
+        for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+            runner->model->backend->release(runner->device, blocks[i]);
+    }
     if (runner->device)
         runner->model->backend->device_close(runner->device);
     door_free(runner->logits);
     memset(runner, 0, sizeof *runner);
 }
 
+/* The batch, where the device reads it. */
+static void upload(const struct model_runner *runner, struct step *step)
+{
+    const struct backend *backend = runner->model->backend;
+    size_t n = (size_t)runner->batch;
+    if (!runner->pixels)
+        return;
+    backend->upload(runner->device, runner->pixels, step->pixels, n * shape_count(runner->model->graph.nodes[0].out));
+    backend->upload(runner->device, runner->labels, step->labels, n * sizeof *step->labels);
+    backend->upload(runner->device, runner->index, step->index, n * sizeof *step->index);
+    step->pixels = runner->pixels;
+    step->labels = runner->labels;
+    step->index = runner->index;
+}
+
 int model_run(struct model_runner *runner, const uint8_t *pixels, const int32_t *labels, const int64_t *index, int n, struct step_result *result, struct error *error)
 {
-    const struct step step = { .weights = runner->model->weights, .stats = runner->model->stats, .pixels = pixels, .labels = labels, .index = index, .n = n };
-    if (plan_forward(runner->plan, &step, NULL, error))
-        return -1;
-    if (plan_result(runner->plan, 0, result, error))
+    struct step step = { .weights = runner->weights, .stats = runner->stats, .pixels = pixels, .labels = labels, .index = index, .n = n };
+    upload(runner, &step);
+    if (plan_forward(runner->plan, &step, NULL, error) || plan_result(runner->plan, 0, result, error))
         return -1;
     if (!isfinite(result->loss_sum))
         return fail(error, EXIT_NOT_FINITE, "%s: the loss of image %lld or one of the %d behind it is not finite", runner->model->path, (long long)index[0], n - 1);

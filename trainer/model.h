@@ -14,6 +14,7 @@ struct model {
     struct weights_about about;
     struct graph graph;
     const struct backend *backend;
+    int place;        /* device_open's index where that is a GPU; else -1 */
     enum precision precision;
     bool average;     /* the weights are the average */
     float *weights, *stats;
@@ -36,10 +37,14 @@ struct model_runner {
     struct device *device;
     struct plan *plan;
     int batch;
+    float *weights, *stats; /* the device's; where that is the host's memory, the model's own */
+    uint8_t *pixels;        /* a batch on the device; NULL where it is read where it lies */
+    int32_t *labels;
+    int64_t *index;
     float *logits; /* [batch][classes] of the last run */
 };
 
-int model_runner_open(struct model_runner *runner, const struct model *model, int batch, int processor, struct error *error);
+int model_runner_open(struct model_runner *runner, const struct model *model, int batch, int processor, struct error *error); /* processor: the calling thread's, or -1 */
 void model_runner_close(struct model_runner *runner);
 
 /* n images of the batch in planes, and their labels; to *result and runner->logits. EXIT_NOT_FINITE when the loss is not. The first run of a runner packs the

@@ -6,7 +6,7 @@
 #include "trainer/buckets.h"
 #include "trainer/config.h"
 
-/* One update of one bucket; vectors are whole ones. */
+/* One update of one bucket; vectors begin with the bucket. */
 struct update {
     const struct backend *backend;
     struct device *device;

@@ -11,11 +11,11 @@ static void for_stretches(const struct update *update, void (*run)(struct device
     const float *gradients[WORKERS_MAX];
     for (int i = 0; i < bucket->n_stretches; i++) {
         const struct stretch *stretch = &update->buckets->stretches[bucket->first_stretch + i];
-        size_t from = stretch->begin;
+        size_t from = stretch->begin - bucket->begin, n = stretch->end - stretch->begin;
         for (int k = 0; k < update->k; k++)
             gradients[k] = update->gradients[k] + from;
         struct sgd_pass pass = {
-            .n = stretch->end - from, .k = update->k, .gradients = gradients, .inv_k = update->inv_k, .scale = update->scale, .rate = update->rate,
+            .n = n, .k = update->k, .gradients = gradients, .inv_k = update->inv_k, .scale = update->scale, .rate = update->rate,
             .momentum = update->momentum, .weight_decay = stretch->decay ? (float)config->optimizer.weight_decay : 0, .next_rate = update->next_rate,
             .nesterov = config->optimizer.nesterov, .w = update->w + from, .v = update->v + from, .w_out = update->w_out + from, .p = update->p ? update->p + from : NULL,
             .average = update->average ? update->average + from : NULL, .average_rate = update->average_rate,

@@ -54,9 +54,13 @@ int run_resume(struct run *run, struct error *error)
     const struct snapshot *start = run->snapshot;
     bool in_step = run->algorithm->synchronous || run->config.async.order == ORDER_ROUND_ROBIN;
     server_resume(run->server, start);
-    for (int k = 0; k < run->k; k++)
+    for (int k = 0; k < run->k; k++) {
         worker_resume(&run->workers[k], start);
+        if (run->backend->sync(run->workers[k].device, error))
+            return -1;
+    }
     if (!run->algorithm->synchronous) {
+        server_resume_pushes(run->server);
         service_resume(&run->service, start->versions, start->next_ticket, start->record, start->n_record);
         for (int k = 0; k < run->k; k++)
             server_clip_resume(run->server, k, (uint32_t)((start->workers[k].place[PLACE_ITERATION] + 1) & 1));

@@ -3,7 +3,7 @@
 
 #include "base/door.h"
 #include "base/thread.h"
-#include "trainer/server.h"
+#include "trainer/server_parts.h"
 #include "trainer/worker.h"
 
 #include <stdio.h>
@@ -100,7 +100,7 @@ static int open_snapshot(struct run *run, bool resume, struct error *error)
     void *block;
     struct declaration declared = algorithm_declare(&run->config);
     const struct snapshot_shape shape = {
-        .graph = run->graph, .declared = &declared, .n_stats = run->n_stats, .synchronous = run->algorithm->synchronous, .k = run->k, .buckets = run->buckets.n,
+        .backend = run->backend, .graph = run->graph, .declared = &declared, .n_stats = run->n_stats, .synchronous = run->algorithm->synchronous, .k = run->k, .buckets = run->buckets.n,
         .services = run->service.room,
     };
     if (door_allocate(&block, sizeof *run->snapshot, "the snapshot", error))
@@ -123,7 +123,7 @@ static int open_members(struct run *run, struct error *error)
     for (int k = 0; k < run->k; k++)
         if (worker_init(&run->workers[k], run, k, error))
             return -1;
-    return 0;
+    return server_post_open(run->server, error);
 }
 
 static int open_parts(struct run *run, const struct run_request *request, struct error *error)
@@ -154,6 +154,13 @@ int run_open(struct run **result, const struct run_request *request, struct erro
     run->test = request->test;
     run->k = request->k;
     run->processors = request->processors;
+    run->places = request->places;
+    run->n_server_places = request->n_server_places;
+    memcpy(run->server_places, request->server_places, sizeof run->server_places);
+    if (!run->n_server_places) {
+        run->n_server_places = 1;
+        run->server_places[0] = -1;
+    }
     pthread_mutex_init(&run->halt.lock, NULL);
     if (open_parts(run, request, error)) {
         run_close(run);
@@ -187,9 +194,20 @@ void run_close(struct run *run)
     door_free(run);
 }
 
+/* What the vectors begin with is there. */
+static int settle(const struct run *run, struct error *error)
+{
+    for (int k = 0; k < run->k; k++)
+        if (run->backend->sync(run->workers[k].device, error))
+            return -1;
+    return shards_sync(&run->server->shards, error);
+}
+
 /* The server last: once it runs, so does everything, and main will read its reports. */
 int run_start(struct run *run, struct error *error)
 {
+    if (settle(run, error))
+        return -1;
     for (run->started = 0; run->started <= run->k; run->started++) {
         bool server = run->started == run->k;
         struct worker *worker = &run->workers[run->started];
@@ -228,14 +246,16 @@ struct run_memory run_memory(const struct run *run)
     size_t vector = run->graph->params.total * sizeof(float), vectors = 2; /* W_0 and the evaluated weights */
     struct run_memory memory = { .loaders = loader_bytes(run->loader) + loader_bytes(run->evaluation.loader) };
     for (int i = 0; i < VERSIONS_MAX; i++)
-        vectors += server->w[i] != NULL;
+        vectors += vector_is_there(&server->w[i]);
     for (int i = 0; i < FORECASTS_MAX; i++)
-        vectors += server->p[i] != NULL;
+        vectors += vector_is_there(&server->p[i]);
     for (int state = 0; state < SERVER_STATES; state++)
-        vectors += server->states[state] != NULL;
+        vectors += vector_is_there(&server->states[state]);
     for (int k = 0; k < run->k; k++) {
         const struct worker *worker = &run->workers[k];
-        vectors += 3 + (server->replies[k] != NULL);
+        vectors += 3 + (size_t)vector_is_there(&server->replies[k]) + 2 * (size_t)vector_is_there(&server->incoming[k][0]) + !run->backend->host_memory;
+        for (int i = 0; i < REPLY_KINDS * REPLY_ROWS; i++)
+            vectors += worker->fetched[i / REPLY_ROWS][i % REPLY_ROWS] != NULL;
         for (int state = 0; state < WORKER_STATES; state++)
             vectors += worker->states[state] != NULL;
         memory.plans += plan_bytes(worker->plan) + plan_bytes(worker->eval_plan);
@@ -244,13 +264,20 @@ struct run_memory run_memory(const struct run *run)
     return memory;
 }
 
-const float *run_final_weights(const struct run *run)
+int run_final_weights(const struct run *run, float *weights, struct error *error)
 {
     const struct server *server = run->server;
-    return server->w[server->declared.versions ? server->versions[0] % server->declared.versions : 0];
+    shards_save(&server->shards, weights, &server->w[server->declared.versions ? server->versions[0] % server->declared.versions : 0]);
+    return shards_sync(&server->shards, error);
 }
 
-const float *run_final_average(const struct run *run) { return run->server->states[SERVER_AVERAGE]; }
+bool run_has_average(const struct run *run) { return vector_is_there(&run->server->states[SERVER_AVERAGE]); }
+
+int run_final_average(const struct run *run, float *average, struct error *error)
+{
+    shards_save(&run->server->shards, average, &run->server->states[SERVER_AVERAGE]);
+    return shards_sync(&run->server->shards, error);
+}
 
 void run_merge_stats(const struct run *run, float *const *rows, size_t from, float *merged)
 {
@@ -260,13 +287,18 @@ void run_merge_stats(const struct run *run, float *const *rows, size_t from, flo
     merge_stats(run->graph, sets, run->k, run->config.train.bn_stats == BN_STATS_WORKER0, merged);
 }
 
-void run_final_stats(const struct run *run, float *stats)
+int run_final_stats(const struct run *run, float *stats, struct error *error)
 {
-    float *rows[WORKERS_MAX];
-    for (int k = 0; k < run->k; k++)
-        rows[k] = run->workers[k].stats;
+    float *rows[WORKERS_MAX]; /* each worker's last copy for the server, which nobody reads any more */
+    for (int k = 0; k < run->k; k++) {
+        rows[k] = run->server->stats[k];
+        run->backend->copy(run->workers[k].device, rows[k], run->workers[k].stats, run->n_stats);
+        if (run->backend->sync(run->workers[k].device, error))
+            return -1;
+    }
     for (size_t from = 0; from < run->n_stats; from += run->graph->stats.total)
         run_merge_stats(run, rows, from, stats + from);
+    return 0;
 }
 
 void run_start_stats(const struct run *run, struct device *device, float *stats)

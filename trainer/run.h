@@ -14,6 +14,7 @@
 #include "trainer/interval.h"
 #include "trainer/schedule.h"
 #include "trainer/service.h"
+#include "trainer/shards.h"
 #include "trainer/snapshot.h"
 #include "trainer/transport.h"
 
@@ -36,6 +37,8 @@ struct run {
     struct worker *workers; /* K of them */
     struct server *server;
     const int *processors;  /* by worker; -1: not pinned. NULL: nobody is */
+    const int *places;      /* by worker: device_open's index. NULL: -1 for all */
+    int server_places[SHARDS_MAX], n_server_places; /* of the devices that the server's vectors lie on */
     float *first_weights;   /* W_0; freed with the run */
     float *first_stats;     /* running statistics at the start; freed with the run */
     size_t n_stats;         /* floats of a worker's running statistics: the network's, and behind them, where the weights are averaged, their averages */
@@ -54,7 +57,8 @@ struct run_request {
     int k;
     const float *first_weights; /* NULL: drawn from the seed */
     const float *first_stats;   /* NULL: 0 and 1 */
-    const int *processors;
+    const int *processors, *places;      /* by worker; NULL: not pinned; -1 */
+    int server_places[SHARDS_MAX], n_server_places; /* none: one, -1 */
     bool resume;                /* run_resume follows */
 };
 
@@ -79,11 +83,12 @@ static inline int run_main_end(const struct run *run) { return run->k + 1; }
 struct run_memory { size_t vectors, plans, loaders; };
 struct run_memory run_memory(const struct run *run);
 
-/* After the join: the weights that the run ends on (params.total), their average (NULL when none is kept), and the merge of the workers' running statistics
+/* After the join, to the host's memory: the weights that the run ends on (params.total), their average where one is kept, and the merge of the workers' running statistics
  * (n_stats). */
-const float *run_final_weights(const struct run *run);
-const float *run_final_average(const struct run *run);
-void run_final_stats(const struct run *run, float *stats);
+int run_final_weights(const struct run *run, float *weights, struct error *error);
+bool run_has_average(const struct run *run);
+int run_final_average(const struct run *run, float *average, struct error *error);
+int run_final_stats(const struct run *run, float *stats, struct error *error);
 
 /* A worker's running statistics (n_stats) as the run begins. */
 void run_start_stats(const struct run *run, struct device *device, float *stats);

@@ -41,7 +41,7 @@ static int serve(struct server *server, const struct message *push, struct error
 {
     struct run *run = server->run;
     if (push->spare)
-        run->backend->copy(server->device, server->stats[push->worker], run->workers[push->worker].stats_out, run->n_stats);
+        run->backend->copy(shards_order(&server->shards, (int)push->bucket), server->stats[push->worker], run->workers[push->worker].stats_out, run->n_stats);
     return run->algorithm->push_arrived(server, push, error);
 }
 
@@ -98,6 +98,7 @@ static int admit(struct server *server, const struct message *push, struct error
 /* A push has crossed the link, if there is one. */
 static int take_push(struct server *server, const struct message *push, struct error *error)
 {
+    server_fetch(server, push);
     if (!server->clip.held)
         return admit(server, push, error);
     size_t n;
@@ -249,7 +250,7 @@ static int begin(struct server *server, struct error *error)
 static int work(struct server *server, struct error *error)
 {
     struct run *run = server->run;
-    bool any, over = false;
+    bool any, released, over = false;
     if (begin(server, error))
         return -1;
     for (;;) {
@@ -259,8 +260,9 @@ static int work(struct server *server, struct error *error)
             return -1;
         if (take_all(server, &any, error))
             return -1;
-        server_evaluate_if_due(server);
-        if (server_snapshot_advance(server) && serve_all_pending(server, error))
+        if (server_evaluate_if_due(server, error) || server_snapshot_advance(server, &released, error) || shards_check(&server->shards, error))
+            return -1;
+        if (released && serve_all_pending(server, error))
             return -1;
         if (any)
             continue;
@@ -268,7 +270,7 @@ static int work(struct server *server, struct error *error)
             return -1;
         if (at_rest(server) && over)
             return 0;
-        int64_t next = link_next_ns(&server->link), look = door_now_ns() + 1000000000;
+        int64_t next = link_next_ns(&server->link), look = door_now_ns() + (server->taking.copying ? 100000 : 1000000000);
         run->transport.calls->wait(&run->transport, run->k, next < look ? next : look);
         if (check_patience(server, error))
             return -1;

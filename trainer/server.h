@@ -13,6 +13,7 @@
 #include "trainer/optimizer.h"
 #include "trainer/reply.h"
 #include "trainer/run.h"
+#include "trainer/shards.h"
 #include "trainer/tally.h"
 #include "trainer/trace.h"
 
@@ -41,19 +42,22 @@ struct taking {
     uint64_t taken;                   /* mask of the workers whose part is there */
     int buckets_missing;
     bool place_missing;               /* tallies, clocks, counters */
+    bool copying;                     /* all of it is on its way to the snapshot's memory */
     struct message held[WORKERS_MAX]; /* a step behind the boundary, not in the tally yet */
     int64_t last, due_ns;             /* iteration of the last one; when the next is due, where minutes decide */
 };
 
 struct server {
     struct run *run;
-    struct device *device;
+    struct shards shards;        /* where its vectors lie, and the orders that work on them */
     const struct optimizer *optimizer;
     struct declaration declared;
-    float *w[VERSIONS_MAX];      /* W by version; asynchronous: w[0] alone */
-    float *p[FORECASTS_MAX];     /* P by version */
-    float *states[SERVER_STATES];
-    float *replies[WORKERS_MAX]; /* asynchronous: the slot of each worker, which is also the W that it was sent last */
+    struct vector w[VERSIONS_MAX];      /* W by version; asynchronous: w[0] alone */
+    struct vector p[FORECASTS_MAX];     /* P by version */
+    struct vector states[SERVER_STATES];
+    struct vector replies[WORKERS_MAX]; /* asynchronous: the slot of each worker, which is also the W that it was sent last */
+    struct vector incoming[WORKERS_MAX][2]; /* by turn: gradients of workers on other GPUs */
+    struct event **answers;      /* [worker][kind][row][bucket]: the reply in that slot is there */
     int64_t *versions;           /* [bucket]: updates done */
     uint64_t *arrived;           /* [bucket][2]: mask of workers whose g of that iteration (modulo 2) is there */
     struct message *pending;     /* [bucket][worker]: asynchronous pushes not served yet, or MESSAGE_NONE */
@@ -80,7 +84,7 @@ struct server {
     int snapshot_missing;        /* buckets */
     bool evaluating;
     int64_t evaluation_began_ns, paused_ns, began_ns;
-    float **stats;               /* [worker]: the running statistics that came with its last push */
+    float **stats;               /* [worker]: the running statistics that came with its last push; the host's memory */
     int done;                    /* workers that have ended */
     struct trace trace;
     struct ledger ledger;        /* asynchronous: staleness of the pushes served */

@@ -6,19 +6,20 @@
 
 #include <string.h>
 
-void server_capture_bucket(struct server *server, int bucket, const float *weights, int64_t version)
+void server_capture_bucket(struct server *server, int bucket, const struct vector *weights, int64_t version)
 {
     const struct run *run = server->run;
     const struct bucket *row = &run->buckets.rows[bucket];
     struct snapshot *snapshot = run->snapshot;
     size_t from = row->begin, n = row->end - row->begin;
-    const struct backend *backend = run->backend;
-    backend->copy(server->device, snapshot->weights + from, weights + from, n);
+    const struct shards *shards = &server->shards;
+    struct device *order = shards_order(shards, bucket);
+    run->backend->copy(order, snapshot->weights + from, shards_at(shards, weights, bucket), n);
     if (snapshot->previous)
-        backend->copy(server->device, snapshot->previous + from, server->w[(version ? version - 1 : 0) % server->declared.versions] + from, n);
+        run->backend->copy(order, snapshot->previous + from, shards_at(shards, &server->w[(version ? version - 1 : 0) % server->declared.versions], bucket), n);
     for (int state = 0; state < SERVER_STATES; state++)
         if (snapshot->states[state])
-            backend->copy(server->device, snapshot->states[state] + from, server->states[state] + from, n);
+            run->backend->copy(order, snapshot->states[state] + from, shards_at(shards, &server->states[state], bucket), n);
     server->taking.buckets_missing--;
 }
 
@@ -45,16 +46,18 @@ static void capture_pushes(struct server *server, int k)
     const struct run *run = server->run;
     struct snapshot_worker *part = &run->snapshot->workers[k];
     int64_t boundary = server->taking.cut[k];
-    size_t n = run->graph->params.total;
+    int turn = (int)((boundary + 1) & 1);
     for (int bucket = 0; bucket < run->buckets.n; bucket++) {
+        const struct bucket *row = &run->buckets.rows[bucket];
+        struct device *order = shards_order(&server->shards, bucket);
         const struct sent *sent = &server->sent[(size_t)bucket * (size_t)run->k + (size_t)k];
         part->sent[bucket] = sent->version;
         part->flying[bucket] = sent->served < boundary ? sent->pushed[(boundary - 1) & 1] : -1;
+        run->backend->copy(order, part->local + row->begin, shards_at(&server->shards, &server->replies[k], bucket), row->end - row->begin);
+        run->backend->copy(order, part->gradient + row->begin, server_gradient_at(server, k, turn, bucket), row->end - row->begin);
     }
-    run->backend->copy(server->device, part->local, server->replies[k], n);
-    run->backend->copy(server->device, part->gradient, run->workers[k].gradients[(boundary + 1) & 1], n);
     if (part->served)
-        run->backend->copy(server->device, part->served, server->stats[k], run->n_stats);
+        memcpy(part->served, server->stats[k], run->n_stats * sizeof(float));
 }
 
 static void capture_record(struct server *server)
@@ -67,22 +70,25 @@ static void capture_record(struct server *server)
     memcpy(snapshot->record, service->record, (size_t)service->n_record * sizeof *service->record);
 }
 
-void server_capture_all(struct server *server)
+int server_capture_all(struct server *server, struct error *error)
 {
     const struct run *run = server->run;
     struct snapshot *snapshot = run->snapshot;
     const struct tally *tally = &server->tally;
+    if (shards_sync(&server->shards, error)) /* what came with pushes lies in the host's memory then */
+        return -1;
     for (int bucket = 0; bucket < run->buckets.n; bucket++) {
-        server_capture_bucket(server, bucket, server->w[0], 0);
+        server_capture_bucket(server, bucket, &server->w[0], 0);
         snapshot->versions[bucket] = server->versions[bucket];
     }
     for (int k = 0; k < run->k; k++)
         capture_pushes(server, k);
-    run->backend->copy(server->device, snapshot->evaluated, run->evaluation.weights, run->graph->params.total);
+    memcpy(snapshot->evaluated, run->evaluation.weights, run->graph->params.total * sizeof(float));
     for (int i = 0; i < tally->came[0]; i++)
         memcpy(snapshot->steps + 3 * i, (int64_t[3]){ double_bits(tally->steps[i].loss), tally->steps[i].correct, tally->steps[i].samples }, 3 * sizeof(int64_t));
     snapshot->came = tally->came[0];
     snapshot->next_ticket = service_next_ticket(&run->service, run->iterations * run->k);
     capture_record(server);
     server_capture_place(server, true);
+    return 0;
 }

@@ -48,10 +48,11 @@ static size_t set_of(const struct server *server, int64_t iteration, int worker)
 static void measure(struct server *server, const struct message *last, size_t set)
 {
     const struct run *run = server->run;
-    const float *gradients[WORKERS_MAX] = { run->workers[last->worker].gradients[last->slot] };
-    int k = run->algorithm->synchronous ? server_gradients(server, last->iteration, gradients) : 1;
+    int first = run->buckets.n - 1; /* in the vector: with one device, which clipping wants, it is whole from there on */
+    const float *gradients[WORKERS_MAX] = { server_gradient_at(server, last->worker, (int)last->slot, first) };
+    int k = run->algorithm->synchronous ? server_gradients(server, last->iteration, first, gradients) : 1;
     int64_t began = door_now_ns();
-    server->clip.factors[set] = clip_factor(run, server->device, gradients, k);
+    server->clip.factors[set] = clip_factor(run, server->shards.rows[0].device, gradients, k);
     trace_add(&server->trace, PHASE_UPDATE, last->iteration, -1, began, door_now_ns());
 }
 
@@ -83,9 +84,9 @@ bool server_clip_holds(const struct server *server, int64_t iteration, int bucke
 
 void server_clip_resume(struct server *server, int worker, uint32_t slot)
 {
-    const float *gradient = server->run->workers[worker].gradients[slot];
+    const float *gradient = server_gradient_at(server, worker, (int)slot, server->run->buckets.n - 1);
     if (server->clip.held)
-        server->clip.factors[worker] = clip_factor(server->run, server->device, &gradient, 1);
+        server->clip.factors[worker] = clip_factor(server->run, server->shards.rows[0].device, &gradient, 1);
 }
 
 float server_clip_factor(const struct server *server, int64_t iteration, int worker) { return server->clip.factors[set_of(server, iteration, worker)]; }

@@ -32,16 +32,17 @@ int64_t server_newest_version(const struct server *server)
     return newest;
 }
 
-void server_version_done(struct server *server, int bucket, const float *weights)
+void server_version_done(struct server *server, int bucket, const struct vector *weights)
 {
-    const struct bucket *row = &server->run->buckets.rows[bucket];
+    const struct run *run = server->run;
+    const struct bucket *row = &run->buckets.rows[bucket];
     server->versions[bucket]++;
     server_snapshot_bucket(server, bucket, weights);
     if (server->versions[bucket] != server->evaluate_at)
         return;
-    if (server->states[SERVER_AVERAGE])
-        weights = server->states[SERVER_AVERAGE];
-    memcpy(server->run->evaluation.weights + row->begin, weights + row->begin, (row->end - row->begin) * sizeof(float));
+    if (vector_is_there(&server->states[SERVER_AVERAGE]))
+        weights = &server->states[SERVER_AVERAGE];
+    run->backend->copy(shards_order(&server->shards, bucket), run->evaluation.weights + row->begin, shards_at(&server->shards, weights, bucket), row->end - row->begin);
     server->snapshot_missing--;
 }
 
@@ -52,11 +53,13 @@ static int64_t next_iteration(const struct server *server)
     return next == INT64_MAX || !server->run->algorithm->synchronous ? -1 : next;
 }
 
-void server_evaluate_if_due(struct server *server)
+int server_evaluate_if_due(struct server *server, struct error *error)
 {
     const struct run *run = server->run;
     if (server->snapshot_missing || server->evaluating || server->evaluate_at == INT64_MAX)
-        return;
+        return 0;
+    if (shards_sync(&server->shards, error))
+        return -1;
     server->evaluating = true;
     server->evaluation_began_ns = door_now_ns();
     run_merge_stats(run, server->stats, run->n_stats - run->graph->stats.total, run->evaluation.stats);
@@ -64,6 +67,7 @@ void server_evaluate_if_due(struct server *server)
     for (int k = 0; k < run->k; k++)
         server_send(server, k, &(struct message){ .kind = MESSAGE_GO, .value = server->evaluations, .iteration = next_iteration(server) });
     server->evaluations++;
+    return 0;
 }
 
 void server_evaluated(struct server *server)

@@ -5,39 +5,29 @@
 
 #include <string.h>
 
-static int allocate_vector(struct server *server, float **vector, size_t n, const char *what, struct error *error)
-{
-    void *block;
-    if (server->run->backend->allocate(server->device, &block, n * sizeof(float), what, error))
-        return -1;
-    *vector = block;
-    return 0;
-}
-
 static int allocate_vectors(struct server *server, struct error *error)
 {
     const struct run *run = server->run;
-    const struct backend *backend = run->backend;
+    const struct shards *shards = &server->shards;
     const struct declaration *declared = &server->declared;
-    size_t n = run->graph->params.total;
     ASSERT(declared->versions <= VERSIONS_MAX && declared->forecasts <= FORECASTS_MAX && run->k <= WORKERS_MAX);
     for (int i = 0; i < (declared->versions ? declared->versions : 1); i++)
-        if (allocate_vector(server, &server->w[i], n, "global weights", error))
+        if (vector_open(&server->w[i], shards, "global weights", error))
             return -1;
     for (int i = 0; i < declared->forecasts; i++)
-        if (allocate_vector(server, &server->p[i], n, "predicted weights", error))
+        if (vector_open(&server->p[i], shards, "predicted weights", error))
             return -1;
     for (int state = 0; state < SERVER_STATES; state++)
-        if (declared->server_states & 1u << state && allocate_vector(server, &server->states[state], n, server_state_names[state], error))
+        if (declared->server_states & 1u << state && vector_open(&server->states[state], shards, server_state_names[state], error))
             return -1;
     for (int k = 0; k < run->k && !declared->versions; k++) {
-        if (allocate_vector(server, &server->replies[k], n, "reply slots", error))
+        if (vector_open(&server->replies[k], shards, "reply slots", error))
             return -1;
-        backend->copy(server->device, server->replies[k], run->first_weights, n);
+        shards_load(shards, &server->replies[k], run->first_weights);
     }
-    backend->copy(server->device, server->w[0], run->first_weights, n);
-    if (server->states[SERVER_AVERAGE])
-        backend->copy(server->device, server->states[SERVER_AVERAGE], run->first_weights, n);
+    shards_load(shards, &server->w[0], run->first_weights);
+    if (vector_is_there(&server->states[SERVER_AVERAGE]))
+        shards_load(shards, &server->states[SERVER_AVERAGE], run->first_weights);
     return 0;
 }
 
@@ -49,9 +39,11 @@ static int allocate_stats(struct server *server, struct error *error)
         return -1;
     server->stats = rows;
     for (int k = 0; k < run->k; k++) {
-        if (allocate_vector(server, &server->stats[k], run->n_stats, "running statistics", error))
+        void *stats;
+        if (run->backend->allocate_host(&stats, run->n_stats * sizeof(float), "running statistics", error))
             return -1;
-        run_start_stats(run, server->device, server->stats[k]);
+        server->stats[k] = stats;
+        run_start_stats(run, server->shards.rows[0].device, server->stats[k]);
     }
     return 0;
 }
@@ -87,7 +79,7 @@ int server_init(struct server *server, struct run *run, struct error *error)
     server->evaluate_at = server_next_evaluation(server, 0);
     server->snapshot_missing = run->buckets.n;
     server->patience_ns = run->config.workers.stuck_after_s * 1000000000;
-    if (run->backend->device_open(&server->device, -1, error))
+    if (shards_open(&server->shards, run->backend, &run->buckets, run->server_places, run->n_server_places, error))
         return -1;
     /* two iterations' worth of messages per worker and way, and W and P of one version */
     size_t under_way = (size_t)run->buckets.n * (size_t)run->k * 4;
@@ -99,20 +91,21 @@ int server_init(struct server *server, struct run *run, struct error *error)
 
 void server_release(struct server *server)
 {
-    if (!server->device)
+    if (!server->run)
         return;
     const struct run *run = server->run;
-    const struct backend *backend = run->backend;
+    const struct shards *shards = &server->shards;
+    server_post_close(server);
     for (int i = 0; i < VERSIONS_MAX; i++)
-        backend->release(server->device, server->w[i]);
+        vector_close(&server->w[i], shards);
     for (int i = 0; i < FORECASTS_MAX; i++)
-        backend->release(server->device, server->p[i]);
+        vector_close(&server->p[i], shards);
     for (int state = 0; state < SERVER_STATES; state++)
-        backend->release(server->device, server->states[state]);
+        vector_close(&server->states[state], shards);
     for (int k = 0; k < run->k; k++) {
-        backend->release(server->device, server->replies[k]);
+        vector_close(&server->replies[k], shards);
         if (server->stats)
-            backend->release(server->device, server->stats[k]);
+            run->backend->release_host(server->stats[k]);
     }
     door_free(server->stats);
     door_free(server->versions);
@@ -123,6 +116,6 @@ void server_release(struct server *server)
     link_release(&server->link);
     tally_release(&server->tally);
     trace_release(&server->trace);
-    backend->device_close(server->device);
+    shards_close(&server->shards);
     memset(server, 0, sizeof *server);
 }

@@ -10,11 +10,30 @@ void server_send(struct server *server, int to, const struct message *message);
 /* Puts a reply on the emulated link; returns when it arrives. */
 int64_t server_occupy_link(struct server *server, const struct message *reply);
 
-/* The bucket has reached its next version, whose weights (a whole vector) are these: counts it, and takes it into a snapshot that is due. */
-void server_version_done(struct server *server, int bucket, const float *weights);
+/* The bucket has reached its next version, whose weights these are: counts it, and takes it into a snapshot that is due. */
+void server_version_done(struct server *server, int bucket, const struct vector *weights);
 
-/* The active workers' gradients of an iteration, in worker order; how many. */
-int server_gradients(const struct server *server, int64_t iteration, const float **gradients);
+/* The active workers' gradients of (iteration, bucket), in worker order; how many. */
+int server_gradients(const struct server *server, int64_t iteration, int bucket, const float **gradients);
+
+/* ---- between devices (server_post.c). Pointers are to the bucket's first element ---- */
+
+int server_post_open(struct server *server, struct error *error); /* when the workers are there */
+void server_post_close(struct server *server);
+
+/* A push has come: what is enqueued for its bucket from now on runs after the gradient is there, and beside it. */
+void server_fetch(struct server *server, const struct message *push);
+const float *server_gradient_at(const struct server *server, int worker, int turn, int bucket);
+
+/* Before a reply is sent: what it names is on its way to the worker. */
+void server_deliver(struct server *server, int worker, int bucket, enum reply_kind kind, uint32_t slot);
+
+/* Any thread, after the reply: where the worker finds it, and when it is there. */
+const float *server_answer_at(const struct server *server, int worker, int bucket, enum reply_kind kind, uint32_t slot);
+struct event *server_answer_event(const struct server *server, int worker, int bucket, enum reply_kind kind, uint32_t slot);
+
+/* The row of fetched vectors that a slot is. */
+size_t server_reply_row(const struct server *server, uint32_t slot);
 
 /* ---- clipping (server_clip.c) ---- */
 
@@ -36,7 +55,7 @@ int64_t server_next_evaluation(const struct server *server, int64_t version);
 int64_t server_newest_version(const struct server *server); /* of any bucket */
 
 /* When the snapshot is complete: the workers' running statistics are merged and everybody is told to go. */
-void server_evaluate_if_due(struct server *server);
+int server_evaluate_if_due(struct server *server, struct error *error);
 
 /* MESSAGE_EVALUATED has come: the sums go to main, the next one may be prepared. */
 void server_evaluated(struct server *server);
@@ -58,24 +77,25 @@ bool server_snapshot_due(const struct server *server, int64_t *cut);
 
 /* ---- what they hold (server_capture.c) ---- */
 
-void server_capture_bucket(struct server *server, int bucket, const float *weights, int64_t version);
+void server_capture_bucket(struct server *server, int bucket, const struct vector *weights, int64_t version);
 void server_capture_place(struct server *server, bool reported); /* where the run is, and the mark in what main is told */
-void server_capture_all(struct server *server);                  /* asynchronous: all of the server's part, at one moment */
+int server_capture_all(struct server *server, struct error *error); /* asynchronous: all of the server's part, at one moment */
 
 /* ---- their course (server_snapshot.c) ---- */
 
 void server_snapshot_start(struct server *server);
-bool server_snapshot_advance(struct server *server); /* announces what is due, hands over what is complete; true when pushes were held back until now */
+int server_snapshot_advance(struct server *server, bool *released, struct error *error); /* announces what is due, hands over what is complete; *released: pushes were held back until now */
 bool server_snapshot_at_rest(struct server *server); /* all workers have ended: takes the last one; true when it is over */
 void server_snapshot_abandon(struct server *server);
 bool server_snapshot_holds(const struct server *server, const struct message *message); /* it lies behind its worker's boundary, and must not be served yet */
 bool server_snapshot_holds_step(struct server *server, const struct message *step);     /* the same; and it is kept */
-void server_snapshot_bucket(struct server *server, int bucket, const float *weights);   /* the bucket has reached its next version */
+void server_snapshot_bucket(struct server *server, int bucket, const struct vector *weights);   /* the bucket has reached its next version */
 void server_snapshot_iteration(struct server *server);                                  /* the tally has; main has not been told */
 void server_snapshot_taken(struct server *server, const struct message *message);
 
 /* Goes on from there (server_resume.c); before the thread starts. */
 void server_resume(struct server *server, const struct snapshot *start);
+void server_resume_pushes(struct server *server); /* asynchronous, when the workers' gradients are back */
 
 /* ---- reports to main (server_report.c) ---- */
 void server_step_done(struct server *server, const struct message *step);

@@ -6,10 +6,17 @@
 
 #include <string.h>
 
-static void copy(const struct server *server, float *to, const float *from, size_t n)
+static void load(const struct server *server, const struct vector *to, const float *from)
+{
+    if (vector_is_there(to) && from)
+        shards_load(&server->shards, to, from);
+}
+
+/* Both in the host's memory. */
+static void copy(float *to, const float *from, size_t n)
 {
     if (to && from)
-        server->run->backend->copy(server->device, to, from, n);
+        memcpy(to, from, n * sizeof *to);
 }
 
 static int64_t next_evaluation(const struct server *server, const struct snapshot *start)
@@ -35,11 +42,10 @@ static void resume_tally(struct server *server, const struct snapshot *start)
 static void resume_in_step(struct server *server, const struct snapshot *start)
 {
     const struct run *run = server->run;
-    size_t n = run->graph->params.total;
     int64_t s = start->iteration, slots = server->declared.versions;
-    copy(server, server->w[s % slots], start->weights, n);
+    load(server, &server->w[s % slots], start->weights);
     if (start->previous && s > 0)
-        copy(server, server->w[(s - 1) % slots], start->previous, n);
+        load(server, &server->w[(s - 1) % slots], start->previous);
     for (int bucket = 0; bucket < run->buckets.n; bucket++)
         server->versions[bucket] = s;
     for (int k = 0; k < run->k; k++)
@@ -70,8 +76,8 @@ static void resume_apart(struct server *server, const struct snapshot *start)
 {
     struct run *run = server->run;
     size_t n = run->graph->params.total;
-    copy(server, server->w[0], start->weights, n);
-    copy(server, run->evaluation.weights, start->evaluated, n);
+    load(server, &server->w[0], start->weights);
+    copy(run->evaluation.weights, start->evaluated, n);
     memcpy(server->versions, start->versions, (size_t)run->buckets.n * sizeof *server->versions);
     for (int k = 0; k < run->k; k++) {
         const struct snapshot_worker *part = &start->workers[k];
@@ -80,8 +86,8 @@ static void resume_apart(struct server *server, const struct snapshot *start)
             resume_push(server, part, k, bucket);
             any |= part->flying[bucket] < 0;
         }
-        copy(server, server->replies[k], part->local, n);
-        copy(server, server->stats[k], part->served, run->n_stats);
+        load(server, &server->replies[k], part->local);
+        copy(server->stats[k], part->served, run->n_stats);
         server->answered[k] = part->place[PLACE_ITERATION] - !any;
         server->tickets[k][(part->place[PLACE_ITERATION] + 1) & 1] = part->place[PLACE_TICKET_BEFORE];
     }
@@ -91,7 +97,7 @@ void server_resume(struct server *server, const struct snapshot *start)
 {
     const struct run *run = server->run;
     for (int state = 0; state < SERVER_STATES; state++)
-        copy(server, server->states[state], start->states[state], run->graph->params.total);
+        load(server, &server->states[state], start->states[state]);
     resume_tally(server, start);
     if (run->algorithm->synchronous)
         resume_in_step(server, start);
@@ -102,9 +108,17 @@ void server_resume(struct server *server, const struct snapshot *start)
     for (int bucket = 0; bucket < run->buckets.n; bucket++)
         server->snapshot_missing += server->versions[bucket] < server->evaluate_at;
     if (run->algorithm->synchronous && server->evaluate_at == start->iteration) {
-        copy(server, run->evaluation.weights, start->states[SERVER_AVERAGE] ? start->states[SERVER_AVERAGE] : start->weights, run->graph->params.total);
+        copy(run->evaluation.weights, start->states[SERVER_AVERAGE] ? start->states[SERVER_AVERAGE] : start->weights, run->graph->params.total);
         for (int k = 0; k < run->k; k++)
-            copy(server, server->stats[k], start->workers[k].stats, run->n_stats);
+            copy(server->stats[k], start->workers[k].stats, run->n_stats);
         server->snapshot_missing = 0;
     }
+}
+
+void server_resume_pushes(struct server *server)
+{
+    size_t n = (size_t)server->run->buckets.n * (size_t)server->run->k;
+    for (size_t i = 0; i < n; i++)
+        if (server->pending[i].kind == MESSAGE_PUSH)
+            server_fetch(server, &server->pending[i]);
 }

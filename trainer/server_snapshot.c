@@ -88,31 +88,46 @@ void server_snapshot_abandon(struct server *server)
 {
     if (!server->taking.under_way)
         return;
-    server->taking.under_way = false;
+    server->taking.under_way = server->taking.copying = false;
     release_steps(server);
 }
 
-bool server_snapshot_advance(struct server *server)
+/* The workers' copies have been made too. */
+static bool has_arrived(const struct server *server)
+{
+    const struct run *run = server->run;
+    for (int k = 0; k < run->k; k++)
+        if (!run->backend->done(run->workers[k].taken))
+            return false;
+    return true;
+}
+
+int server_snapshot_advance(struct server *server, bool *released, struct error *error)
 {
     const struct run *run = server->run;
     struct taking *taking = &server->taking;
+    *released = false;
     if (!takes_any(run))
-        return false;
+        return 0;
     if (!taking->under_way) {
         /* acquire; pairs with the release of main when it has written the one before */
         if (!server->stopping && !server->done && !atomic_load_explicit(&run->snapshot->busy, memory_order_acquire))
             announce_if_due(server);
-        return false;
+        return 0;
     }
     if (!all_taken(server))
-        return false;
-    if (!run->algorithm->synchronous && taking->place_missing && !awaits_evaluation(server))
-        server_capture_all(server);
-    if (taking->buckets_missing || taking->place_missing)
-        return false;
+        return 0;
+    if (!run->algorithm->synchronous && taking->place_missing && !awaits_evaluation(server) && server_capture_all(server, error))
+        return -1;
+    taking->copying = !taking->buckets_missing && !taking->place_missing && !has_arrived(server);
+    if (taking->buckets_missing || taking->place_missing || taking->copying)
+        return 0;
+    if (shards_sync(&server->shards, error))
+        return -1;
     hand_over(server);
     release_steps(server);
-    return !run->algorithm->synchronous;
+    *released = !run->algorithm->synchronous;
+    return 0;
 }
 
 bool server_snapshot_at_rest(struct server *server)
@@ -137,7 +152,7 @@ bool server_snapshot_at_rest(struct server *server)
     if (!run->algorithm->synchronous)
         return false;
     for (int bucket = 0; bucket < run->buckets.n; bucket++)
-        server_capture_bucket(server, bucket, server->w[server->versions[bucket] % server->declared.versions], server->versions[bucket]);
+        server_capture_bucket(server, bucket, &server->w[server->versions[bucket] % server->declared.versions], server->versions[bucket]);
     server_capture_place(server, true);
     return false;
 }
@@ -158,7 +173,7 @@ bool server_snapshot_holds_step(struct server *server, const struct message *ste
     return true;
 }
 
-void server_snapshot_bucket(struct server *server, int bucket, const float *weights)
+void server_snapshot_bucket(struct server *server, int bucket, const struct vector *weights)
 {
     if (server->taking.under_way && !server->taking.at_rest && server->run->algorithm->synchronous && server->versions[bucket] == server->taking.cut[0])
         server_capture_bucket(server, bucket, weights, server->versions[bucket]);

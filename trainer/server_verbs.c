@@ -18,27 +18,29 @@ bool server_gathered(struct server *server, const struct message *push)
     return true;
 }
 
-static float *version_slot(const struct server *server, int64_t version) { return server->w[server->declared.versions ? version % server->declared.versions : 0]; }
-static float *forecast_slot(const struct server *server, int64_t version) { return server->p[version % server->declared.forecasts]; }
+static const struct vector *version_slot(const struct server *server, int64_t version) { return &server->w[server->declared.versions ? version % server->declared.versions : 0]; }
+static const struct vector *forecast_slot(const struct server *server, int64_t version) { return &server->p[version % server->declared.forecasts]; }
+
+static float *at(const struct server *server, const struct vector *vector, int bucket) { return shards_at(&server->shards, vector, bucket); }
 
 /* What every update of a bucket has in common; the iteration is the schedule's. */
 static struct update update_of(const struct server *server, int64_t iteration, int bucket)
 {
     const struct run *run = server->run;
     return (struct update){
-        .backend = run->backend, .device = server->device, .config = &run->config, .buckets = &run->buckets, .bucket = bucket, .scale = 1,
+        .backend = run->backend, .device = shards_order(&server->shards, bucket), .config = &run->config, .buckets = &run->buckets, .bucket = bucket, .scale = 1,
         .rate = schedule_rate(&run->schedule, iteration), .next_rate = schedule_rate(&run->schedule, iteration + 1),
-        .momentum = (float)run->config.optimizer.momentum, .v = server->states[SERVER_MOMENTUM],
-        .average = server->states[SERVER_AVERAGE], .average_rate = schedule_average_rate(&run->schedule, iteration, run->algorithm->synchronous ? 1 : run->k),
+        .momentum = (float)run->config.optimizer.momentum, .v = at(server, &server->states[SERVER_MOMENTUM], bucket),
+        .average = at(server, &server->states[SERVER_AVERAGE], bucket), .average_rate = schedule_average_rate(&run->schedule, iteration, run->algorithm->synchronous ? 1 : run->k),
     };
 }
 
-int server_gradients(const struct server *server, int64_t iteration, const float **gradients)
+int server_gradients(const struct server *server, int64_t iteration, int bucket, const float **gradients)
 {
     int n = 0;
     for (int k = 0; k < server->run->k; k++)
         if (server->active & (uint64_t)1 << k)
-            gradients[n++] = server->run->workers[k].gradients[iteration & 1];
+            gradients[n++] = server_gradient_at(server, k, (int)(iteration & 1), bucket);
     return n;
 }
 
@@ -47,15 +49,15 @@ void server_update(struct server *server, int64_t iteration, int bucket, bool fo
     const float *gradients[WORKERS_MAX];
     struct update update = update_of(server, iteration, bucket);
     int64_t began = door_now_ns();
-    update.k = server_gradients(server, iteration, gradients);
+    update.k = server_gradients(server, iteration, bucket, gradients);
     update.gradients = gradients;
     update.inv_k = 1.0f / (float)update.k * server_clip_factor(server, iteration, 0);
-    update.w = version_slot(server, iteration);
-    update.w_out = version_slot(server, iteration + 1);
-    update.p = forecast ? forecast_slot(server, iteration + 1) : NULL;
+    update.w = at(server, version_slot(server, iteration), bucket);
+    update.w_out = at(server, version_slot(server, iteration + 1), bucket);
+    update.p = forecast ? at(server, forecast_slot(server, iteration + 1), bucket) : NULL;
     server->optimizer->update(&update);
     trace_add(&server->trace, PHASE_UPDATE, iteration, bucket, began, door_now_ns());
-    server_version_done(server, bucket, update.w_out);
+    server_version_done(server, bucket, version_slot(server, iteration + 1));
 }
 
 void server_update_one(struct server *server, const struct message *push, bool compensate)
@@ -63,7 +65,7 @@ void server_update_one(struct server *server, const struct message *push, bool c
     const struct run *run = server->run;
     const struct config *config = &run->config;
     int bucket = (int)push->bucket;
-    const float *gradient = run->workers[push->worker].gradients[push->slot];
+    const float *gradient = server_gradient_at(server, push->worker, (int)push->slot, bucket);
     struct update update = update_of(server, server->versions[bucket] / run->k, bucket);
     int64_t began = door_now_ns();
     update.gradients = &gradient;
@@ -74,13 +76,14 @@ void server_update_one(struct server *server, const struct message *push, bool c
         update.momentum = (float)config->async.server_momentum;
     if (compensate) {
         float strength = config->async.lambda >= 0 ? (float)config->async.lambda : config->async.adaptive ? 2.0f : 0.04f;
-        update.compensation = (struct compensation){ server->w[0], server->replies[push->worker], server->states[SERVER_MEAN_SQUARE], strength, (float)config->async.ms_decay };
+        update.compensation = (struct compensation){ at(server, &server->w[0], bucket), at(server, &server->replies[push->worker], bucket),
+                                                     at(server, &server->states[SERVER_MEAN_SQUARE], bucket), strength, (float)config->async.ms_decay };
     }
-    update.w = update.w_out = server->w[0];
+    update.w = update.w_out = at(server, &server->w[0], bucket);
     server->optimizer->update(&update);
     trace_add(&server->trace, PHASE_UPDATE, push->iteration, bucket, began, door_now_ns());
     ledger_count(&server->ledger, server->versions[bucket] - push->version);
-    server_version_done(server, bucket, server->w[0]);
+    server_version_done(server, bucket, &server->w[0]);
 }
 
 static void reply(struct server *server, int worker, struct message *message)
@@ -89,6 +92,7 @@ static void reply(struct server *server, int worker, struct message *message)
     message->worker = (uint16_t)worker;
     message->encoding = ENCODING_FP32;
     message->bytes = (row->end - row->begin) * sizeof(float);
+    server_deliver(server, worker, (int)message->bucket, message->kind == MESSAGE_FORECAST ? REPLY_FORECAST : REPLY_WEIGHTS, message->slot);
     message->sent_ns = door_now_ns();
     if (message->iteration + 1 > server->answered[worker])
         server->answered[worker] = message->iteration + 1;
@@ -114,7 +118,8 @@ void server_reply_one(struct server *server, const struct message *push)
 {
     const struct run *run = server->run;
     const struct bucket *row = &run->buckets.rows[push->bucket];
-    run->backend->copy(server->device, server->replies[push->worker] + row->begin, server->w[0] + row->begin, row->end - row->begin);
+    int bucket = (int)push->bucket;
+    run->backend->copy(shards_order(&server->shards, bucket), at(server, &server->replies[push->worker], bucket), at(server, &server->w[0], bucket), row->end - row->begin);
     struct message message = {
         .kind = MESSAGE_REPLY, .iteration = push->iteration, .version = server->versions[push->bucket], .bucket = push->bucket, .slot = push->worker,
     };
@@ -126,11 +131,11 @@ void server_forecast_start(struct server *server)
 {
     for (int bucket = 0; bucket < server->run->buckets.n; bucket++) {
         int64_t version = server->versions[bucket];
-        const float *none[1] = { server->w[0] };
+        const float *none[1] = { at(server, &server->w[0], bucket) };
         struct update update = update_of(server, version - 1, bucket);
         update.gradients = none; /* not read */
-        update.w = update.w_out = version_slot(server, version);
-        update.p = forecast_slot(server, version);
+        update.w = update.w_out = at(server, version_slot(server, version), bucket);
+        update.p = at(server, forecast_slot(server, version), bucket);
         server->optimizer->forecast(&update);
         server_reply_all(server, version - 1, bucket, REPLY_FORECAST);
     }

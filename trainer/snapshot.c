@@ -24,7 +24,7 @@ static void *add(struct listing *listing, enum snapshot_type type, size_t count,
     if (list_grow(&rows, snapshot->n_tensors, &snapshot->room, sizeof *snapshot->tensors, "the snapshot", listing->error))
         return NULL;
     snapshot->tensors = rows;
-    if (door_allocate(&data, bytes, "the snapshot", listing->error))
+    if (snapshot->backend->allocate_host(&data, bytes, "the snapshot", listing->error))
         return NULL;
     struct snapshot_tensor *tensor = &snapshot->tensors[snapshot->n_tensors++];
     *tensor = (struct snapshot_tensor){ .type = type, .count = count, .data = data };
@@ -74,10 +74,11 @@ int snapshot_init(struct snapshot *snapshot, const struct snapshot_shape *shape,
     struct listing listing = { snapshot, error, false };
     void *weights, *stats, *workers;
     memset(snapshot, 0, sizeof *snapshot);
-    if (door_allocate(&weights, shape->graph->params.total * sizeof(float), "the snapshot", error))
+    snapshot->backend = shape->backend;
+    if (shape->backend->allocate_host(&weights, shape->graph->params.total * sizeof(float), "the snapshot", error))
         return -1;
     snapshot->weights = weights;
-    if (door_allocate(&stats, shape->n_stats * sizeof(float), "the snapshot", error))
+    if (shape->backend->allocate_host(&stats, shape->n_stats * sizeof(float), "the snapshot", error))
         return -1;
     snapshot->stats = stats;
     if (door_allocate(&workers, (size_t)shape->k * sizeof *snapshot->workers, "the snapshot", error))
@@ -91,11 +92,14 @@ int snapshot_init(struct snapshot *snapshot, const struct snapshot_shape *shape,
 
 void snapshot_release(struct snapshot *snapshot)
 {
+    const struct backend *backend = snapshot->backend;
+    if (!backend)
+        return;
     for (int i = 0; i < snapshot->n_tensors; i++)
-        door_free(snapshot->tensors[i].data);
+        backend->release_host(snapshot->tensors[i].data);
     door_free(snapshot->tensors);
-    door_free(snapshot->weights);
-    door_free(snapshot->stats);
+    backend->release_host(snapshot->weights);
+    backend->release_host(snapshot->stats);
     door_free(snapshot->workers);
     memset(snapshot, 0, sizeof *snapshot);
 }

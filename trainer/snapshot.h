@@ -14,7 +14,7 @@
 #include "trainer/service.h"
 #include "trainer/tally.h"
 
-#include "nets/graph.h"
+#include "nets/backend.h"
 
 #include <stdatomic.h>
 
@@ -48,6 +48,7 @@ struct snapshot_tensor {
 };
 
 struct snapshot {
+    const struct backend *backend;
     _Atomic bool busy;             /* the server's report hands it to main, with true; main gives it back with false */
     float *weights, *stats;        /* W_s; the merge of the workers' statistics and of their averages */
     float *previous;               /* W_{s-1}, where the algorithm wants it */
@@ -74,6 +75,7 @@ struct snapshot {
 
 /* What decides on its parts. */
 struct snapshot_shape {
+    const struct backend *backend; /* whose host memory it lies in */
     const struct graph *graph;
     const struct declaration *declared;
     size_t n_stats;   /* of a worker's running statistics, averages included */

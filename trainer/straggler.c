@@ -7,6 +7,15 @@
 
 #include <math.h>
 
+bool straggler_is_on(const struct config *config)
+{
+    const struct real_list *slowdown = &config->workers.slowdown;
+    for (int i = 0; i < slowdown->n; i++)
+        if (slowdown->values[i] != 1)
+            return true;
+    return config->workers.jitter > 0;
+}
+
 void straggler_draw(struct worker *worker)
 {
     const struct config *config = &worker->run->config;

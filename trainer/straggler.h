@@ -2,9 +2,14 @@
 #ifndef TRAINER_STRAGGLER_H
 #define TRAINER_STRAGGLER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+struct config;
 struct worker;
+
+/* Whether any worker is one. */
+bool straggler_is_on(const struct config *config);
 
 /* This iteration's factor, from (seed, worker, iteration). */
 void straggler_draw(struct worker *worker);

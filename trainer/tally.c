@@ -10,10 +10,10 @@ int tally_init(struct tally *tally, int k, bool synchronous, struct error *error
 {
     void *steps, *came;
     memset(tally, 0, sizeof *tally);
-    if (door_allocate(&steps, 2 * (size_t)k * sizeof *tally->steps, "the tally", error))
+    if (door_allocate(&steps, TALLY_DEPTH * (size_t)k * sizeof *tally->steps, "the tally", error))
         return -1;
     tally->steps = steps;
-    if (door_allocate(&came, 2 * sizeof *tally->came, "the tally", error))
+    if (door_allocate(&came, TALLY_DEPTH * sizeof *tally->came, "the tally", error))
         return -1;
     tally->came = came;
     tally->k = k;
@@ -37,7 +37,7 @@ static void sums_add(struct sums *to, const struct sums *from)
 
 bool tally_add(struct tally *tally, const struct message *step)
 {
-    int side = tally->synchronous ? (int)(step->iteration & 1) : 0;
+    int side = tally->synchronous ? (int)(step->iteration % TALLY_DEPTH) : 0;
     int row = tally->synchronous ? step->worker : tally->came[0];
     struct sums *steps = tally->steps + side * tally->k;
     steps[row] = (struct sums){ bits_double(step->value), step->spare, step->version };

@@ -7,13 +7,16 @@
 #include "base/ring.h"
 #include "trainer/config.h"
 
+/* A worker can be two iterations ahead of another, and tells of a step when the next one is under way: four are more than enough, and a power of two. */
+enum { TALLY_DEPTH = 4 };
+
 struct sums { double loss; int64_t correct, samples; };
 
 struct tally {
     int k;
     bool synchronous;
-    struct sums *steps;  /* synchronous: [2][K]: of the two iterations that can be under way */
-    int *came;           /* [2] */
+    struct sums *steps;  /* synchronous: [TALLY_DEPTH][K], by iteration: of those that can be under way */
+    int *came;           /* [TALLY_DEPTH] */
     struct sums epoch;   /* since the last tally_take_epoch */
     struct sums recent;  /* since the last tally_take_recent */
     struct sums last;    /* of the newest whole iteration */

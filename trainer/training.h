@@ -3,6 +3,7 @@
 #define TRAINER_TRAINING_H
 
 #include "trainer/checkpoint.h"
+#include "trainer/devices.h"
 #include "trainer/folder.h"
 #include "trainer/metrics.h"
 #include "trainer/progress.h"
@@ -29,6 +30,7 @@ struct training {
     char name[64];           /* of the config: its file without folder and ending */
     struct config config;
     struct topology topology;
+    struct devices devices;
     int processors[WORKERS_MAX]; /* by worker; read by their threads */
     struct dataset train, test;
     struct graph graph;

@@ -16,19 +16,19 @@ struct trial {
 static void trial_close(struct trial *trial)
 {
     plan_free(trial->plan);
+    dummy_release(&trial->dummy);
     if (trial->device)
         trial->backend->device_close(trial->device);
-    dummy_release(&trial->dummy);
 }
 
 static int trial_open(struct trial *trial, const struct choice *choice, const struct graph *graph, int batch, struct error *error)
 {
     struct plan_request request = { .backend = choice->backend, .graph = graph, .batch = batch, .training = true, .precision = choice->precision };
     *trial = (struct trial){ .backend = choice->backend };
-    if (choice->backend->device_open(&trial->device, -1, error))
+    if (choice->backend->device_open(&trial->device, choice->place, error))
         return -1;
     request.device = trial->device;
-    if (plan_make(&trial->plan, &request, error) || dummy_init(&trial->dummy, graph, batch, error)) {
+    if (plan_make(&trial->plan, &request, error) || dummy_init(&trial->dummy, choice->backend, trial->device, graph, batch, error)) {
         trial_close(trial);
         return -1;
     }
@@ -38,7 +38,8 @@ static int trial_open(struct trial *trial, const struct choice *choice, const st
 static int trial_run(struct trial *trial, int64_t *shortest_ns, struct error *error)
 {
     int64_t began = door_now_ns();
-    if (plan_forward(trial->plan, &trial->dummy.step, NULL, error) || plan_backward(trial->plan, &trial->dummy.step, NULL, error))
+    if (plan_forward(trial->plan, &trial->dummy.step, NULL, error) || plan_backward(trial->plan, &trial->dummy.step, NULL, error) ||
+        trial->backend->sync(trial->device, error))
         return -1;
     int64_t taken = door_now_ns() - began;
     if (taken < *shortest_ns)

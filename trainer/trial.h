@@ -5,7 +5,7 @@
 #include "nets/backend.h"
 
 /* What computes, and in what. */
-struct choice { const struct backend *backend; enum precision precision; };
+struct choice { const struct backend *backend; enum precision precision; int place; /* device_open's index; -1: any */ };
 
 enum { TRIALS_MOST = 16 };
 

@@ -9,7 +9,6 @@
 #include "trainer/worker_wait.h"
 
 #include <math.h>
-#include <string.h>
 
 /* The plan's hook: an operation is about to read weights in [begin, end). */
 static int need_weights(void *context, size_t begin, size_t end, struct error *error)
@@ -30,18 +29,46 @@ static int need_weights(void *context, size_t begin, size_t end, struct error *e
     return 0;
 }
 
+/* The plan's hook: whether it would do anything. */
+static bool wants_weights(const void *context, size_t begin, size_t end)
+{
+    const struct worker *worker = context;
+    const struct buckets *buckets = &worker->run->buckets;
+    for (int bucket = bucket_of(buckets, end - 1); bucket <= bucket_of(buckets, begin); bucket++)
+        if (worker->chosen[bucket] != worker->iteration)
+            return true;
+    return false;
+}
+
+/* Takes [begin, end) off what is missing of a bucket; true when nothing is. */
+static bool completes(const struct buckets *buckets, size_t *missing, int bucket, size_t begin, size_t end)
+{
+    const struct bucket *row = &buckets->rows[bucket];
+    size_t from = begin > row->begin ? begin : row->begin, to = end < row->end ? end : row->end;
+    missing[bucket] -= to - from;
+    return missing[bucket] == 0;
+}
+
+/* The plan's hook: behind the last operation that writes a bucket's gradient, its event. */
+static void mark_gradients(void *context, size_t begin, size_t end)
+{
+    struct worker *worker = context;
+    const struct buckets *buckets = &worker->run->buckets;
+    for (int bucket = bucket_of(buckets, end - 1); bucket <= bucket_of(buckets, begin); bucket++)
+        if (completes(buckets, worker->unmarked, bucket, begin, end))
+            worker->run->backend->record(worker->device, worker->pushed[worker->iteration & 1][bucket]);
+}
+
 /* The plan's hook: gradients in [begin, end) are final. A bucket goes when all of it is. */
 static int gradients_ready(void *context, size_t begin, size_t end, struct error *error)
 {
     struct worker *worker = context;
     const struct buckets *buckets = &worker->run->buckets;
-    int first = bucket_of(buckets, end - 1), last = bucket_of(buckets, begin);
-    for (int bucket = first; bucket <= last; bucket++) {
-        const struct bucket *row = &buckets->rows[bucket];
-        size_t from = begin > row->begin ? begin : row->begin, to = end < row->end ? end : row->end;
-        worker->missing[bucket] -= to - from;
-        if (worker->missing[bucket])
+    for (int bucket = bucket_of(buckets, end - 1); bucket <= bucket_of(buckets, begin); bucket++) {
+        if (!completes(buckets, worker->missing, bucket, begin, end))
             continue;
+        if (worker->settles && worker->run->backend->finish(worker->pushed[worker->iteration & 1][bucket], error))
+            return -1;
         worker_stop_computing(worker);
         worker->pushes_left--;
         if (worker->run->algorithm->gradient_ready(worker, worker->iteration, bucket, error))
@@ -55,15 +82,22 @@ static void begin_buckets(struct worker *worker)
 {
     const struct buckets *buckets = &worker->run->buckets;
     for (int bucket = 0; bucket < buckets->n; bucket++)
-        worker->missing[bucket] = buckets->rows[bucket].end - buckets->rows[bucket].begin;
+        worker->missing[bucket] = worker->unmarked[bucket] = buckets->rows[bucket].end - buckets->rows[bucket].begin;
     worker->pushes_left = buckets->n;
 }
 
-static int send_step(struct worker *worker, const struct step_result *result, int samples, struct error *error)
+int worker_report(struct worker *worker, struct error *error)
 {
-    if (!isfinite(result->loss_sum))
-        return fail(error, EXIT_NOT_FINITE, "iteration %lld, worker %d: the loss is %s", (long long)worker->iteration, worker->number, isnan(result->loss_sum) ? "nan" : "infinite");
-    struct message message = { .kind = MESSAGE_STEP, .iteration = worker->iteration, .value = double_bits(result->loss_sum), .spare = result->correct, .version = samples };
+    struct step_result result;
+    int64_t t = worker->unreported;
+    if (t < 0)
+        return 0;
+    worker->unreported = -1;
+    if (plan_result(worker->plan, (int)(t & 1), &result, error))
+        return -1;
+    if (!isfinite(result.loss_sum))
+        return fail(error, EXIT_NOT_FINITE, "iteration %lld, worker %d: the loss is %s", (long long)t, worker->number, isnan(result.loss_sum) ? "nan" : "infinite");
+    struct message message = { .kind = MESSAGE_STEP, .iteration = t, .value = double_bits(result.loss_sum), .spare = result.correct, .version = worker->feed.places[t & 1].n };
     worker_send(worker, &message);
     return 0;
 }
@@ -77,27 +111,39 @@ static void average_stats(struct worker *worker)
         run->backend->average(worker->device, worker->stats + n, worker->stats, schedule_average_rate(&run->schedule, worker->iteration, 1), n);
 }
 
+/* The loss goes to the server before the step's pushes, so that a worker that they let go on cannot be two steps ahead of this one in the server's tally; where the loss is not known
+ * so early, that of the step before goes when this one has been enqueued. */
 static int compute_iteration(struct worker *worker, struct error *error)
 {
-    const struct plan_hooks hooks = { .context = worker, .need = need_weights, .ready = gradients_ready };
-    const struct batch *batch = &worker->batch;
+    const struct run *run = worker->run;
+    const struct plan_hooks hooks = { .context = worker, .need = need_weights, .ready = gradients_ready, .wanting = wants_weights, .mark = mark_gradients };
+    int64_t t = worker->iteration;
+    bool late = run->backend->enqueues && !worker->settles;
     struct step step = {
-        .weights = worker->weights, .gradient = worker->gradients[worker->iteration & 1], .stats = worker->stats, .repack = true,
-        .pixels = batch->pixels, .labels = batch->labels, .index = batch->index, .n = batch->n,
-        .seed = (uint64_t)worker->run->config.train.seed, .epoch = batch->epoch,
+        .weights = worker->weights, .gradient = worker->gradients[t & 1], .stats = worker->stats, .repack = true, .fixed = run->config.cuda.graphs,
+        .seed = (uint64_t)run->config.train.seed,
     };
-    struct step_result result;
+    feed_step(&worker->feed, (int)(t & 1), &step);
     begin_buckets(worker);
     straggler_draw(worker);
     worker_resume_computing(worker);
     if (plan_forward(worker->plan, &step, &hooks, error))
         return -1;
     average_stats(worker);
-    if (plan_result(worker->plan, 0, &result, error))
+    worker_publish_stats(worker);
+    if (!late) {
+        worker->unreported = t;
+        if (worker_report(worker, error))
+            return -1;
+    }
+    if (plan_backward(worker->plan, &step, &hooks, error))
         return -1;
-    /* before its pushes: a worker that they let go on cannot be two steps ahead of this one in the server's tally */
-    if (send_step(worker, &result, batch->n, error) || plan_backward(worker->plan, &step, &hooks, error))
-        return -1;
+    feed_used(&worker->feed, (int)(t & 1));
+    if (late) {
+        if (worker_report(worker, error))
+            return -1;
+        worker->unreported = t;
+    }
     worker_stop_computing(worker);
     return 0;
 }
@@ -114,29 +160,10 @@ int64_t worker_take_ticket(struct worker *worker)
     return ticket < run->iterations * run->k ? ticket : -1;
 }
 
-/* A copy of the batch, so that its slot is free at once: a slow worker holds up nobody's data. */
-static int take_batch(struct worker *worker, struct error *error)
-{
-    const struct run *run = worker->run;
-    const struct batch *batch;
-    struct batch *own = &worker->batch;
-    size_t n = (size_t)run->config.data.batch, pixels = n * shape_count(run->graph->nodes[0].out);
-    if (loader_take(run->loader, worker->ticket, &batch, NULL, error))
-        return -1;
-    memcpy(own->pixels, batch->pixels, pixels);
-    memcpy(own->labels, batch->labels, n * sizeof *own->labels);
-    memcpy(own->index, batch->index, n * sizeof *own->index);
-    own->n = batch->n;
-    own->epoch = batch->epoch;
-    own->number = batch->number;
-    loader_give_back(run->loader, batch);
-    return 0;
-}
-
 static int run_iteration(struct worker *worker, struct error *error)
 {
     int64_t began = door_now_ns();
-    if (take_batch(worker, error))
+    if (feed_take(&worker->feed, worker->run->loader, worker->ticket, (int)(worker->iteration & 1), error))
         return -1;
     trace_add(&worker->trace, PHASE_WAIT_DATA, worker->iteration, -1, began, door_now_ns());
     if (compute_iteration(worker, error))
@@ -158,6 +185,8 @@ static int work(struct worker *worker, struct error *error)
             return -1;
         worker_snapshot_after(worker);
     }
+    if (worker_report(worker, error) || feed_settle(&worker->feed, error))
+        return -1;
     worker_send(worker, &(struct message){ .kind = MESSAGE_DONE, .iteration = worker->iteration });
     return worker_wait_for_leave(worker, error);
 }

@@ -3,6 +3,7 @@
 
 #include "base/door.h"
 #include "trainer/server.h"
+#include "trainer/straggler.h"
 
 #include <string.h>
 
@@ -31,12 +32,63 @@ static int allocate_vectors(struct worker *worker, struct error *error)
     return 0;
 }
 
+/* What is evaluated lies in the host's memory. */
+static int open_evaluated(struct worker *worker, struct error *error)
+{
+    const struct run *run = worker->run;
+    if (!run->backend->host_memory)
+        return allocate_vector(worker, &worker->eval_weights, run->graph->params.total, "evaluated weights", error) ||
+               allocate_vector(worker, &worker->eval_stats, run->graph->stats.total, "evaluated statistics", error) ? -1 : 0;
+    worker->eval_weights = run->evaluation.weights;
+    worker->eval_stats = run->evaluation.stats;
+    return 0;
+}
+
+int worker_open_fetched(struct worker *worker, int weights, int forecasts, struct error *error)
+{
+    const int slots[REPLY_KINDS] = { weights, forecasts };
+    const struct run *run = worker->run;
+    size_t n = run->graph->params.total;
+    for (int kind = 0; kind < REPLY_KINDS; kind++)
+        for (int i = 0; i < slots[kind]; i++)
+            if (allocate_vector(worker, &worker->fetched[kind][i], n, "weights from other GPUs", error))
+                return -1;
+    run->backend->copy(worker->device, worker->fetched[REPLY_WEIGHTS][0], run->first_weights, n);
+    return 0;
+}
+
+static int open_events(struct worker *worker, struct error *error)
+{
+    const struct run *run = worker->run;
+    for (int turn = 0; turn < 2; turn++) {
+        void *block;
+        if (door_allocate(&block, (size_t)run->buckets.n * sizeof *worker->pushed[turn], "a worker's tables", error))
+            return -1;
+        worker->pushed[turn] = block;
+        for (int bucket = 0; bucket < run->buckets.n; bucket++)
+            if (run->backend->event_open(&worker->pushed[turn][bucket], worker->device, error))
+                return -1;
+    }
+    return run->backend->event_open(&worker->taken, worker->device, error);
+}
+
+static void close_events(struct worker *worker)
+{
+    const struct run *run = worker->run;
+    for (int turn = 0; turn < 2; turn++) {
+        for (int bucket = 0; worker->pushed[turn] && bucket < run->buckets.n; bucket++)
+            run->backend->event_close(worker->pushed[turn][bucket]);
+        door_free(worker->pushed[turn]);
+    }
+    run->backend->event_close(worker->taken);
+}
+
 static int allocate_table(void **table, size_t n, size_t bytes, struct error *error) { return door_allocate(table, n * bytes, "a worker's tables", error); }
 
 static int allocate_tables(struct worker *worker, struct error *error)
 {
     size_t n = (size_t)worker->run->buckets.n;
-    void *replies, *chosen, *missing, *versions;
+    void *replies, *chosen, *missing, *unmarked, *versions;
     if (allocate_table(&replies, n * REPLIES_KEPT, sizeof *worker->replies, error))
         return -1;
     worker->replies = replies;
@@ -46,6 +98,9 @@ static int allocate_tables(struct worker *worker, struct error *error)
     if (allocate_table(&missing, n, sizeof *worker->missing, error))
         return -1;
     worker->missing = missing;
+    if (allocate_table(&unmarked, n, sizeof *worker->unmarked, error))
+        return -1;
+    worker->unmarked = unmarked;
     if (allocate_table(&versions, n, sizeof *worker->versions_used, error))
         return -1;
     worker->versions_used = versions;
@@ -60,33 +115,24 @@ static int allocate_tables(struct worker *worker, struct error *error)
     return 0;
 }
 
-static int allocate_batch(struct worker *worker, struct error *error)
-{
-    size_t n = (size_t)worker->run->config.data.batch;
-    void *pixels, *labels, *index;
-    if (allocate_table(&pixels, n, shape_count(worker->run->graph->nodes[0].out), error))
-        return -1;
-    worker->batch.pixels = pixels;
-    if (allocate_table(&labels, n, sizeof *worker->batch.labels, error))
-        return -1;
-    worker->batch.labels = labels;
-    if (allocate_table(&index, n, sizeof *worker->batch.index, error))
-        return -1;
-    worker->batch.index = index;
-    return 0;
-}
-
 int worker_init(struct worker *worker, struct run *run, int number, struct error *error)
 {
     memset(worker, 0, sizeof *worker);
     worker->run = run;
     worker->number = number;
-    worker->snapshot_at = worker->kept_ticket = -1;
+    worker->snapshot_at = worker->kept_ticket = worker->unreported = -1;
+    worker->settles = run->backend->enqueues && (run->config.link.bandwidth_gbps > 0 || straggler_is_on(&run->config));
     worker->end = run->algorithm->synchronous ? run->iterations : INT64_MAX;
     worker->next_evaluation = run->algorithm->synchronous ? run->server->evaluate_at : -1;
-    if (run->backend->device_open(&worker->device, run->processors ? run->processors[number] : -1, error))
+    if (run->backend->device_open(&worker->device, run->places ? run->places[number] : -1, error) ||
+        run->backend->device_second(&worker->feeder, worker->device, 0, error))
         return -1;
-    if (allocate_vectors(worker, error) || allocate_tables(worker, error) || allocate_batch(worker, error) || trace_init(&worker->trace, (size_t)run->config.output.trace, error))
+    if (allocate_vectors(worker, error) || allocate_tables(worker, error) || open_events(worker, error) || open_evaluated(worker, error) ||
+        trace_init(&worker->trace, (size_t)run->config.output.trace, error))
+        return -1;
+    const struct shape input = run->graph->nodes[0].out;
+    if (feed_open(&worker->feed, run->backend, worker->device, worker->feeder, (int)run->config.data.batch, input, error) ||
+        feed_open(&worker->eval_feed, run->backend, worker->device, worker->feeder, (int)run->config.data.eval_batch, input, error))
         return -1;
     struct plan_request request = { run->backend, worker->device, run->graph, (int)run->config.data.batch, true, (enum precision)run->config.train.precision };
     if (plan_make(&worker->plan, &request, error))
@@ -108,14 +154,24 @@ void worker_release(struct worker *worker)
         backend->release(worker->device, vectors[i]);
     for (int state = 0; state < WORKER_STATES; state++)
         backend->release(worker->device, worker->states[state]);
-    door_free(worker->batch.pixels);
-    door_free(worker->batch.labels);
-    door_free(worker->batch.index);
+    for (int kind = 0; kind < REPLY_KINDS; kind++)
+        for (int i = 0; i < REPLY_ROWS; i++)
+            backend->release(worker->device, worker->fetched[kind][i]);
+    if (!backend->host_memory) {
+        backend->release(worker->device, worker->eval_weights);
+        backend->release(worker->device, worker->eval_stats);
+    }
+    feed_close(&worker->feed);
+    feed_close(&worker->eval_feed);
+    close_events(worker);
     door_free(worker->replies);
     door_free(worker->chosen);
     door_free(worker->missing);
+    door_free(worker->unmarked);
     door_free(worker->versions_used);
     trace_release(&worker->trace);
+    if (worker->feeder)
+        backend->device_close(worker->feeder);
     backend->device_close(worker->device);
     memset(worker, 0, sizeof *worker);
 }

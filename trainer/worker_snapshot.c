@@ -24,20 +24,24 @@ static void copy_local(const struct worker *worker)
 
 static void say_taken(struct worker *worker, int64_t ticket)
 {
+    worker->run->backend->record(worker->device, worker->taken);
     worker->snapshot_at = -1;
     worker_send(worker, &(struct message){ .kind = MESSAGE_TAKEN, .value = worker->snapshot, .iteration = worker->iteration, .spare = ticket });
 }
 
 static void copy_stats(const struct worker *worker) { copy(worker, part_of(worker)->stats, worker->stats, worker->run->n_stats); }
 
-void worker_snapshot_reached(struct worker *worker)
+int worker_snapshot_reached(struct worker *worker, struct error *error)
 {
     if (worker->iteration != worker->snapshot_at || worker->run->algorithm->synchronous)
-        return;
+        return 0;
+    if (worker_report(worker, error)) /* the server's tally is captured with what it has served */
+        return -1;
     copy_stats(worker);
     worker->kept_ticket = worker_take_ticket(worker);
     worker->kept_for = worker->iteration;
     say_taken(worker, worker->kept_ticket);
+    return 0;
 }
 
 void worker_snapshot_before(struct worker *worker)
@@ -85,13 +89,23 @@ static void answered(struct worker *worker, int bucket, int64_t iteration, int64
     *reply = (struct reply){ .iteration = iteration, .version = version, .there[REPLY_WEIGHTS] = true, .slot[REPLY_WEIGHTS] = slot };
 }
 
-static void resume_in_step(struct worker *worker, const struct snapshot_worker *part)
+/* An answer that lies on another GPU has been fetched. */
+static void fetch(struct worker *worker, size_t row, const float *weights)
 {
+    copy(worker, worker->fetched[REPLY_WEIGHTS][row], weights, worker->run->graph->params.total);
+}
+
+static void resume_in_step(struct worker *worker, const struct snapshot *start)
+{
+    const struct snapshot_worker *part = &start->workers[worker->number];
     const struct run *run = worker->run;
     int64_t s = worker->iteration, built_on = run->algorithm->requires_version(&run->config, s);
     int64_t slots = run->server->declared.versions;
     worker->newest = s;
     worker->next_evaluation = run->server->evaluate_at;
+    if (start->previous && s > 0)
+        fetch(worker, (size_t)((s - 1) % slots), start->previous);
+    fetch(worker, (size_t)(s % slots), start->weights);
     for (int bucket = 0; bucket < run->buckets.n; bucket++) {
         if (s > 0)
             answered(worker, bucket, s - 2, s - 1, (uint32_t)((s - 1) % slots));
@@ -113,6 +127,7 @@ static void resume_apart(struct worker *worker, const struct snapshot_worker *pa
     worker->kept_for = i;
     copy(worker, worker->gradients[(i + 1) & 1], part->gradient, run->graph->params.total);
     copy(worker, worker->stats_out, part->stats, run->n_stats);
+    fetch(worker, 0, part->local);
     for (int bucket = 0; bucket < run->buckets.n; bucket++) {
         worker->replies[(size_t)bucket * REPLIES_KEPT].iteration = INT64_MIN;
         if (part->flying[bucket] >= 0)
@@ -136,5 +151,5 @@ void worker_resume(struct worker *worker, const struct snapshot *start)
         return;
     }
     copy(worker, part->local ? worker->weights : NULL, part->local, n);
-    resume_in_step(worker, part);
+    resume_in_step(worker, start);
 }

@@ -6,15 +6,16 @@
 #include "trainer/server.h"
 #include "trainer/worker_wait.h"
 
-const float *worker_reply_vector(const struct worker *worker, enum reply_kind kind, uint32_t slot)
-{
-    const struct server *server = worker->run->server;
-    if (kind == REPLY_FORECAST)
-        return server->p[slot];
-    return server->declared.versions ? server->w[slot] : server->replies[slot];
-}
+static size_t begin_of(const struct worker *worker, int bucket) { return worker->run->buckets.rows[bucket].begin; }
 
-const float *worker_gradient(const struct worker *worker, int64_t t) { return worker->gradients[t & 1]; }
+float *worker_weights(const struct worker *worker, int bucket) { return worker->weights + begin_of(worker, bucket); }
+
+const float *worker_gradient(const struct worker *worker, int64_t t, int bucket) { return worker->gradients[t & 1] + begin_of(worker, bucket); }
+
+float *worker_state(const struct worker *worker, enum worker_state state, int bucket)
+{
+    return worker->states[state] ? worker->states[state] + begin_of(worker, bucket) : NULL;
+}
 
 float worker_rate(const struct worker *worker, int64_t t) { return schedule_rate(&worker->run->schedule, t); }
 
@@ -31,13 +32,14 @@ void worker_adopt(struct worker *worker, int bucket, const float *weights)
 {
     const struct bucket *row = &worker->run->buckets.rows[bucket];
     int64_t began = door_now_ns();
-    worker->run->backend->copy(worker->device, worker->weights + row->begin, weights + row->begin, row->end - row->begin);
+    worker->run->backend->copy(worker->device, worker->weights + row->begin, weights, row->end - row->begin);
     end_local(worker, bucket, began);
 }
 
-/* A local update clips the worker's own g by the rule that the server has for the mean. */
-static float own_factor(struct worker *worker, const float *gradient)
+/* A local update clips the worker's own g of the iteration before by the rule that the server has for the mean. */
+static float own_factor(struct worker *worker)
 {
+    const float *gradient = worker->gradients[(worker->iteration - 1) & 1];
     if (worker->run->config.optimizer.clip_norm <= 0)
         return 1;
     if (worker->clipped != worker->iteration)
@@ -51,21 +53,22 @@ void worker_local_step(struct worker *worker, int bucket, const struct local_pas
     const struct run *run = worker->run;
     const struct bucket *row = &run->buckets.rows[bucket];
     int64_t began = door_now_ns();
-    float factor = own_factor(worker, pass->g);
+    float factor = own_factor(worker);
     for (int i = 0; i < row->n_stretches; i++) {
         const struct stretch *stretch = &run->buckets.stretches[row->first_stretch + i];
         struct local_pass part = *pass;
+        size_t from = stretch->begin - row->begin;
         part.n = stretch->end - stretch->begin;
         part.factor = factor;
-        part.w += stretch->begin;
-        part.g += stretch->begin;
-        part.m = pass->m ? pass->m + stretch->begin : NULL;
+        part.w += from;
+        part.g += from;
+        part.m = pass->m ? pass->m + from : NULL;
         part.l = worker->weights + stretch->begin;
         part.weight_decay = stretch->decay ? (float)run->config.optimizer.weight_decay : 0;
         if (pass->compensation.backup) {
-            part.compensation.now += stretch->begin;
-            part.compensation.backup += stretch->begin;
-            part.compensation.mean_square = pass->compensation.mean_square ? pass->compensation.mean_square + stretch->begin : NULL;
+            part.compensation.now += from;
+            part.compensation.backup += from;
+            part.compensation.mean_square = pass->compensation.mean_square ? pass->compensation.mean_square + from : NULL;
         }
         run->backend->local(worker->device, &part);
     }
@@ -76,9 +79,8 @@ void worker_local_predict(struct worker *worker, int bucket, const float *foreca
 {
     const struct bucket *row = &worker->run->buckets.rows[bucket];
     int64_t began = door_now_ns();
-    float factor = own_factor(worker, gradient);
-    worker->run->backend->predict(worker->device, worker->weights + row->begin, forecast + row->begin, gradient + row->begin, c * factor,
-                                 row->end - row->begin);
+    float factor = own_factor(worker);
+    worker->run->backend->predict(worker->device, worker->weights + row->begin, forecast, gradient, c * factor, row->end - row->begin);
     end_local(worker, bucket, began);
 }
 
@@ -93,15 +95,16 @@ int worker_built_on(struct worker *worker, int64_t t, int bucket, int64_t versio
 
 void worker_note_version(struct worker *worker, int bucket, int64_t version) { worker->versions_used[bucket] = version; }
 
-/* Running statistics go with an iteration's last push where somebody will evaluate with them. */
-static bool publish_stats(struct worker *worker, int64_t t)
+static bool publishes_stats(const struct worker *worker)
 {
     const struct run *run = worker->run;
-    bool wanted = !run->algorithm->synchronous || t + 1 == worker->next_evaluation;
-    if (!run->n_stats || !wanted || worker->pushes_left)
-        return false;
-    run->backend->copy(worker->device, worker->stats_out, worker->stats, run->n_stats);
-    return true;
+    return run->n_stats && (!run->algorithm->synchronous || worker->iteration + 1 == worker->next_evaluation);
+}
+
+void worker_publish_stats(struct worker *worker)
+{
+    if (publishes_stats(worker))
+        worker->run->backend->copy(worker->device, worker->stats_out, worker->stats, worker->run->n_stats);
 }
 
 int worker_push(struct worker *worker, int64_t t, int bucket, struct error *error)
@@ -110,7 +113,7 @@ int worker_push(struct worker *worker, int64_t t, int bucket, struct error *erro
     const struct bucket *row = &worker->run->buckets.rows[bucket];
     struct message push = {
         .kind = MESSAGE_PUSH, .encoding = ENCODING_FP32, .iteration = t, .version = worker->versions_used[bucket], .bucket = (uint32_t)bucket,
-        .slot = (uint32_t)(t & 1), .bytes = (row->end - row->begin) * sizeof(float), .value = worker->ticket, .spare = publish_stats(worker, t),
+        .slot = (uint32_t)(t & 1), .bytes = (row->end - row->begin) * sizeof(float), .value = worker->ticket, .spare = !worker->pushes_left && publishes_stats(worker),
     };
     worker_send(worker, &push);
     return 0;

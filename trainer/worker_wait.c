@@ -3,6 +3,7 @@
 
 #include "base/door.h"
 #include "trainer/message.h"
+#include "trainer/server_parts.h"
 #include "trainer/straggler.h"
 
 void worker_send(struct worker *worker, struct message *message)
@@ -112,8 +113,8 @@ int worker_wait_for_start(struct worker *worker, bool *more, struct error *error
     for (int64_t began = door_now_ns();; began = door_now_ns()) {
         bool due = t == worker->next_evaluation;
         *more = t < worker->end;
-        if (*more)
-            worker_snapshot_reached(worker);
+        if (*more && worker_snapshot_reached(worker, error))
+            return -1;
         if (worker->go > worker->evaluated) {
             if (evaluate(worker, error))
                 return -1;
@@ -122,7 +123,7 @@ int worker_wait_for_start(struct worker *worker, bool *more, struct error *error
         }
         if (!*more || (!due && worker->newest >= needs))
             return 0;
-        if (worker_wait_for_messages(worker, &patience, error))
+        if (worker_report(worker, error) || worker_wait_for_messages(worker, &patience, error))
             return -1;
         trace_add(&worker->trace, PHASE_WAIT_WEIGHTS, t, -1, began, door_now_ns());
     }
@@ -170,10 +171,14 @@ int worker_wait_reply(struct worker *worker, int64_t needs, int bucket, enum rep
         } while (!worker_has_reply(worker, needs, bucket, kind));
     }
     const struct reply *reply = reply_of(worker, needs, (uint32_t)bucket);
-    *vector = worker_reply_vector(worker, kind, reply->slot[kind]);
+    const struct server *server = worker->run->server;
+    *vector = server_answer_at(server, worker->number, bucket, kind, reply->slot[kind]);
     if (version)
         *version = reply->version;
-    return wait_for_arrival(worker, bucket, reply->due_ns[kind]);
+    if (wait_for_arrival(worker, bucket, reply->due_ns[kind]))
+        return -1;
+    worker->run->backend->wait(worker->device, server_answer_event(server, worker->number, bucket, kind, reply->slot[kind]));
+    return 0;
 }
 
 void worker_resume_computing(struct worker *worker) { worker->mark_ns = door_now_ns(); }

@@ -15,20 +15,23 @@ struct patience { int64_t until_ns; const char *what; int64_t needs; int bucket;
 void worker_patience(const struct worker *worker, struct patience *patience, const char *what, int64_t needs, int bucket);
 int worker_wait_for_messages(struct worker *worker, const struct patience *patience, struct error *error);
 
-/* Where the transport has put a reply: a whole vector. */
-const float *worker_reply_vector(const struct worker *worker, enum reply_kind kind, uint32_t slot);
-
 /* Before iteration `worker->iteration`: waits until the weights that it starts from begin to arrive, an evaluation that is due is over, or it is not to be started
  * (*more false). */
 int worker_wait_for_start(struct worker *worker, bool *more, struct error *error);
 int worker_wait_for_leave(struct worker *worker, struct error *error);
+
+/* Tells the server the loss of the step that it has not been told, if there is one; waits for that step's forward pass. */
+int worker_report(struct worker *worker, struct error *error);
+
+/* After a forward pass: running statistics go with the iteration's last push where somebody will evaluate with them. */
+void worker_publish_stats(struct worker *worker);
 
 /* The number of the batch that its next iteration takes; -1 when there is no more work (worker.c). */
 int64_t worker_take_ticket(struct worker *worker);
 
 /* Its part of a snapshot whose boundary is this iteration (worker_snapshot.c). Asynchronous: on reaching it, before any wait, since an answer that it waits for may come after
  * what is held back for the snapshot. Synchronous: before the iteration and after it. Or when none is to be started. */
-void worker_snapshot_reached(struct worker *worker);
+int worker_snapshot_reached(struct worker *worker, struct error *error);
 void worker_snapshot_before(struct worker *worker);
 void worker_snapshot_after(struct worker *worker);
 int worker_snapshot_at_rest(struct worker *worker, struct error *error);

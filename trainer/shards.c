@@ -1,0 +1,121 @@
+/* See shards.h. */
+#include "trainer/shards.h"
+
+#include "base/door.h"
+
+#include <string.h>
+
+static int shard_of(const struct shards *shards, int bucket) { return bucket % shards->n; }
+
+static size_t length(const struct shards *shards, int bucket)
+{
+    const struct bucket *row = &shards->buckets->rows[bucket];
+    return row->end - row->begin;
+}
+
+/* One piece is canonical, and so bucket 0, the end of the vector, lies at its end. */
+static void lay_out(struct shards *shards)
+{
+    for (int bucket = shards->buckets->n - 1; bucket >= 0; bucket--) {
+        struct shard *shard = &shards->rows[shard_of(shards, bucket)];
+        shards->offsets[bucket] = shard->floats;
+        shard->floats += length(shards, bucket);
+    }
+}
+
+static int open_shard(struct shards *shards, int place, struct error *error)
+{
+    struct shard *shard = &shards->rows[shards->n];
+    *shard = (struct shard){ 0 };
+    if (shards->backend->device_open(&shard->device, place, error))
+        return -1;
+    shards->n++;
+    shard->orders[0] = shard->device;
+    for (int i = 1; i < shards->n_orders; i++)
+        if (shards->backend->device_second(&shard->orders[i], shard->device, 2 * i, error))
+            return -1;
+    return 0;
+}
+
+int shards_open(struct shards *shards, const struct backend *backend, const struct buckets *buckets, const int *places, int n, struct error *error)
+{
+    void *offsets;
+    *shards = (struct shards){ .backend = backend, .buckets = buckets, .n_orders = backend->host_memory ? 1 : ORDERS_MAX };
+    ASSERT(n >= 1 && n <= SHARDS_MAX);
+    if (door_allocate(&offsets, (size_t)buckets->n * sizeof *shards->offsets, "the server's tables", error))
+        return -1;
+    shards->offsets = offsets;
+    for (int i = 0; i < n; i++)
+        if (open_shard(shards, places[i], error))
+            return -1;
+    lay_out(shards);
+    return 0;
+}
+
+void shards_close(struct shards *shards)
+{
+    for (int i = 0; i < shards->n; i++) {
+        for (int order = 1; order < shards->n_orders; order++)
+            if (shards->rows[i].orders[order])
+                shards->backend->device_close(shards->rows[i].orders[order]);
+        shards->backend->device_close(shards->rows[i].device);
+    }
+    door_free(shards->offsets);
+    memset(shards, 0, sizeof *shards);
+}
+
+int vector_open(struct vector *vector, const struct shards *shards, const char *what, struct error *error)
+{
+    *vector = (struct vector){ 0 };
+    for (int i = 0; i < shards->n; i++) {
+        void *piece;
+        /* a device without a bucket has a piece of nothing, so that a vector that is there has all */
+        if (shards->backend->allocate(shards->rows[i].device, &piece, (shards->rows[i].floats + !shards->rows[i].floats) * sizeof(float), what, error))
+            return -1;
+        vector->pieces[i] = piece;
+    }
+    return 0;
+}
+
+void vector_close(struct vector *vector, const struct shards *shards)
+{
+    for (int i = 0; i < shards->n; i++)
+        shards->backend->release(shards->rows[i].device, vector->pieces[i]);
+    *vector = (struct vector){ 0 };
+}
+
+float *shards_at(const struct shards *shards, const struct vector *vector, int bucket)
+{
+    float *piece = vector->pieces[shard_of(shards, bucket)];
+    return piece ? piece + shards->offsets[bucket] : NULL;
+}
+
+struct device *shards_order(const struct shards *shards, int bucket)
+{
+    const struct shard *shard = &shards->rows[shard_of(shards, bucket)];
+    return shard->orders[bucket * shards->n_orders / shards->buckets->n];
+}
+
+void shards_load(const struct shards *shards, const struct vector *to, const float *from)
+{
+    for (int bucket = 0; bucket < shards->buckets->n; bucket++)
+        shards->backend->copy(shards_order(shards, bucket), shards_at(shards, to, bucket), from + shards->buckets->rows[bucket].begin, length(shards, bucket));
+}
+
+void shards_save(const struct shards *shards, float *to, const struct vector *from)
+{
+    for (int bucket = 0; bucket < shards->buckets->n; bucket++)
+        shards->backend->copy(shards_order(shards, bucket), to + shards->buckets->rows[bucket].begin, shards_at(shards, from, bucket), length(shards, bucket));
+}
+
+static int for_orders(const struct shards *shards, int (*ask)(struct device *device, struct error *error), struct error *error)
+{
+    for (int i = 0; i < shards->n; i++)
+        for (int order = 0; order < shards->n_orders; order++)
+            if (ask(shards->rows[i].orders[order], error))
+                return -1;
+    return 0;
+}
+
+int shards_sync(const struct shards *shards, struct error *error) { return for_orders(shards, shards->backend->sync, error); }
+int shards_check(const struct shards *shards, struct error *error) { return for_orders(shards, shards->backend->check, error); }
