@@ -1,22 +1,14 @@
-/* What dropout draws: the same for every CPU backend, whatever its layout. Inside cpu/ only.
- *
- * An element's word is a function of (seed, epoch, layer, sample number, element), elements counted in C, H, W order; one block of
- * random words serves four elements in a row. */
+/* Dropout's mask for the CPU backends, whatever their layout. Inside cpu/ only. */
 #ifndef CPU_DROPOUT_H
 #define CPU_DROPOUT_H
 
-#include "base/philox.h"
 #include "nets/backend.h"
+#include "nets/dropout_draw.h"
 
 static inline uint64_t dropout_key(const struct dropout_args *args, const struct step *step)
 {
-    return philox_key(philox_key(step->seed, hash_name("dropout") + args->id), (uint64_t)step->epoch);
+    return dropout_key_of(step->seed, dropout_purpose(args->id), step->epoch);
 }
-
-/* The words of elements 4 quad .. 4 quad + 3 of a sample. */
-static inline struct philox_block dropout_words(uint64_t key, int64_t sample, size_t quad) { return philox(key, (uint64_t)sample, quad); }
-
-static inline bool dropout_keeps(uint32_t word, float p) { return uniform_float(word) >= p; }
 
 /* 0 or 1/(1-p) for every element of the batch, [B][C][H][W]. */
 static inline void dropout_mask(float *mask, struct shape shape, int batch, const struct dropout_args *args, const struct step *step)

@@ -2,13 +2,10 @@
 #include "data/augment.h"
 
 #include "base/error.h"
-#include "base/philox.h"
 #include "data/dataset.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { PURPOSE_AUGMENT = 0x6175676d };
 
 bool augment_wanted(const struct augment_plan *plan) { return plan->crop_pad || plan->flip || plan->cutout; }
 
@@ -30,17 +27,10 @@ uint8_t augment_fill(double mean)
     return byte <= 0 ? 0 : byte >= 255 ? 255 : (uint8_t)byte;
 }
 
-/* 0..n-1; no number is likelier than another by more than n in 2^32. */
-static int below(uint32_t word, int n) { return (int)((uint64_t)word * (uint64_t)n >> 32); }
-
 struct augmentation augment_draw(const struct augment_plan *plan, const struct dataset *dataset, uint64_t seed, int64_t epoch, int64_t sample)
 {
-    struct philox_block block = philox(philox_key(seed, PURPOSE_AUGMENT), (uint64_t)epoch, (uint64_t)sample);
-    int places = 2 * plan->crop_pad + 1, place = below(block.word[0], places * places);
-    return (struct augmentation){
-        .down = place / places - plan->crop_pad, .right = place % places - plan->crop_pad, .flipped = plan->flip && block.word[1] >> 31,
-        .row = below(block.word[2], dataset->height), .column = below(block.word[3], dataset->width),
-    };
+    const struct augmentation_space space = { dataset->height, dataset->width, plan->crop_pad, plan->flip };
+    return augmentation_draw(&space, seed, epoch, sample);
 }
 
 /* to[y][x] = from[y + down][x + right], and 0 where that is outside: the whole plane moves as one piece, then the columns that came round

@@ -5,6 +5,8 @@
 #ifndef DATA_AUGMENT_H
 #define DATA_AUGMENT_H
 
+#include "base/augmentation.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,12 +22,6 @@ struct augment_plan {
     int cutout;   /* side of a square whose centre lies anywhere in the image, so that a part of it may lie outside; up to the longer side.
                    * DeVries and Taylor, arXiv 1708.04552 */
     uint8_t fill[AUGMENT_CHANNELS]; /* the square's value in each channel: their mean, which normalization turns into 0 */
-};
-
-struct augmentation {
-    int down, right;     /* -crop_pad..crop_pad: where the crop begins in the image */
-    bool flipped;
-    int row, column;     /* the square's centre: it covers row - side/2 and on, `side` of them, columns likewise */
 };
 
 bool augment_wanted(const struct augment_plan *plan);

@@ -5,8 +5,12 @@
 
 #include <stdbool.h>
 
-/* The batch as the loader left it: 8-bit planes. What comes out is (pixel/255 - mean[c]) / std[c]. */
-struct input_args { int c, h, w; float mean[4], std[4]; };
+/* Crop, flip and cutout as data/augment.h says, drawn by (seed, epoch, sample number). Zero: none. */
+struct input_augment { int crop_pad, cutout; bool flip; unsigned char fill[4]; };
+
+/* The batch as the loader left it: 8-bit planes. What comes out is (pixel/255 - mean[c]) / std[c]. Backends whose input operation augments do it in training plans; for
+ * the others the loader does, and `augment` is zero. */
+struct input_args { int c, h, w; float mean[4], std[4]; struct input_augment augment; };
 
 enum pool_kind { POOL_MAX, POOL_AVERAGE }; /* the average counts no padding, so that a padded border is no darker */
 
