@@ -14,7 +14,7 @@ CUDA_LIBS := -lstdc++
 NCCL_LIBS :=
 CUDA_SAYS := emulated CUDA
 EMULATED := $(patsubst %.c,$(B)/%.o,$(wildcard tests/emulated/*.c)) $(patsubst %,$(B)/%.o,$(wildcard tests/emulated/*.cu))
-COMPILE_KERNELS = $(CXX) -x c++ -std=c++17 $(CFLAGS) $(VARIANT_$(VARIANT)) -ffp-contract=off -Wall -Wextra $(if $(CI),-Werror) -I. -include tests/emulated/shim.h -MMD -MP
+COMPILE_KERNELS = $(CXX) -x c++ -std=c++17 $(CFLAGS) $(VARIANT_$(VARIANT)) -ffp-contract=off -Wall -Wextra -Wno-unknown-pragmas $(if $(CI),-Werror) -I. -include tests/emulated/shim.h -MMD -MP
 
 ifeq ($(VARIANT),emulated-tsan)
 $(B)/tests/emulated/block.o $(B)/tests/emulated/fiber.o: ALL_CFLAGS += -fno-sanitize=thread -DFIBERS_THREAD_SANITIZER
