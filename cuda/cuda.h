@@ -10,6 +10,17 @@ struct error;
 
 extern const struct backend backend_cuda;
 
+/* How convolutions and products may be computed. */
+struct cuda_settings {
+    bool tf32;              /* fp32 products from operands rounded to TF32 */
+    bool deterministic;     /* the same bits each time */
+    size_t workspace_bytes; /* that an operation may take, at most */
+    bool measure;           /* the fastest way is measured, and remembered on disk; otherwise the libraries' own first proposal is taken */
+};
+
+/* Once, before a device is opened. Until then: none, no, 512 MiB, yes. */
+void cuda_configure(const struct cuda_settings *settings);
+
 struct gpu {
     char name[96];
     size_t memory_bytes, free_bytes;

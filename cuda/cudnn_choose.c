@@ -1,0 +1,156 @@
+/* See cudnn_choose.h. */
+#include "cuda/cudnn_choose.h"
+
+#include "base/sizes.h"
+#include "cuda/choices.h"
+#include "cuda/device.h"
+#include "cuda/fastest.h"
+#include "cuda/settings.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { CANDIDATES = 8 };
+
+static const char none[] = "none"; /* the note that no engine computes a graph */
+
+/* Engines that have a plan within the workspace that is allowed. */
+struct candidates {
+    const struct cudnn_graph *graph;
+    int n;
+    struct cudnn_engine engines[CANDIDATES];
+    struct cudnn_plan plans[CANDIDATES];
+    void *data[GRAPH_TENSORS], *workspace; /* to measure with */
+};
+
+static bool open_within(struct cudnn_plan *plan, const struct cudnn_graph *graph, const struct cudnn_engine *engine)
+{
+    struct error refused = { 0 };
+    if (cudnn_plan_open(plan, graph, engine, &refused))
+        return false;
+    if (plan->workspace_bytes <= cuda_settings()->workspace_bytes)
+        return true;
+    cudnn_plan_close(plan);
+    return false;
+}
+
+static void add(struct candidates *candidates, const struct cudnn_engine *engine, int most)
+{
+    for (int i = 0; i < candidates->n; i++)
+        if (cudnn_engine_same(&candidates->engines[i], engine))
+            return;
+    if (candidates->n < most && open_within(&candidates->plans[candidates->n], candidates->graph, engine))
+        candidates->engines[candidates->n++] = *engine;
+}
+
+/* The heuristics' best first; the modes after the first are asked only while there are too few. */
+static void collect(struct candidates *candidates, int most)
+{
+    enum { OFFERS = 32 };
+    static const cudnnBackendHeurMode_t modes[] = { CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK };
+    const bool is_fp32 = candidates->graph->type == CUDNN_DATA_FLOAT;
+    const struct cudnn_rules rules = { .deterministic = cuda_settings()->deterministic, .strict = is_fp32 && !cuda_settings()->tf32 };
+    struct cudnn_engine offers[OFFERS];
+    for (size_t mode = 0; mode < sizeof modes / sizeof *modes && candidates->n < most; mode++) {
+        int n = cudnn_graph_engines(candidates->graph, modes[mode], &rules, offers, OFFERS);
+        for (int i = 0; i < n; i++)
+            add(candidates, &offers[i], most);
+    }
+}
+
+static void close_all(struct candidates *candidates, int but)
+{
+    for (int i = 0; i < candidates->n; i++)
+        if (i != but)
+            cudnn_plan_close(&candidates->plans[i]);
+}
+
+static int run(void *context, int i, struct error *error)
+{
+    struct candidates *candidates = context;
+    return cudnn_plan_run(&candidates->plans[i], candidates->data, candidates->workspace, error);
+}
+
+/* On zeros, in memory of its own. */
+static int measure(struct candidates *candidates, int *fastest, struct device *device, struct error *error)
+{
+    const struct cudnn_graph *graph = candidates->graph;
+    enum { ALIGNMENT = 256 };
+    size_t bytes = 0, workspace = 0;
+    void *block;
+    for (int i = 0; i < graph->n_tensors; i++)
+        bytes += round_up(graph->bytes[i], ALIGNMENT);
+    for (int i = 0; i < candidates->n; i++)
+        workspace = size_max(workspace, candidates->plans[i].workspace_bytes);
+    if (cuda_allocate(device, &block, bytes + workspace, "measuring convolutions", error))
+        return -1;
+    char *at = block;
+    for (int i = 0, k = 0; i < graph->n_tensors; at += round_up(graph->bytes[i++], ALIGNMENT))
+        if (graph->bytes[i])
+            candidates->data[k++] = at;
+    candidates->workspace = at;
+    int result = cuda_fastest(device, candidates->n, run, candidates, fastest, error);
+    cuda_release(device, block);
+    return result;
+}
+
+static int choose(struct candidates *candidates, int *chosen, struct device *device, const char *machine, const char *key, bool stale, struct error *error)
+{
+    char value[CHOICE_VALUE];
+    struct cudnn_engine engine;
+    collect(candidates, CANDIDATES);
+    *chosen = -1;
+    if (candidates->n && measure(candidates, chosen, device, error))
+        return -1;
+    if (*chosen < 0) {
+        choices_keep(machine, key, none);
+        return 0;
+    }
+    /* Another process may have chosen meanwhile: its choice is the one that later runs will read. */
+    if (!stale && choices_find(machine, key, value) && cudnn_engine_read(&engine, value))
+        for (int i = 0; i < candidates->n; i++)
+            if (cudnn_engine_same(&engine, &candidates->engines[i])) {
+                *chosen = i;
+                return 0;
+            }
+    cudnn_engine_write(&candidates->engines[*chosen], value);
+    choices_keep(machine, key, value);
+    return 0;
+}
+
+static int choose_by_notes(struct cudnn_plan *plan, struct candidates *candidates, struct device *device, struct error *error)
+{
+    const struct cuda_settings *settings = cuda_settings();
+    char machine[CHOICE_MACHINE], key[CHOICE_KEY], value[CHOICE_VALUE];
+    struct cudnn_engine engine;
+    int chosen;
+    if (choices_machine(machine, device, error))
+        return -1;
+    snprintf(key, sizeof key, "%s%s%sworkspace %zu", candidates->graph->about, settings->deterministic ? "deterministic " : "", settings->tf32 ? "tf32 " : "", settings->workspace_bytes);
+    bool noted = choices_find(machine, key, value);
+    if (noted && (strcmp(value, none) == 0 || (cudnn_engine_read(&engine, value) && open_within(plan, candidates->graph, &engine))))
+        return 0;
+    int result = choose(candidates, &chosen, device, machine, key, noted, error);
+    if (result == 0 && chosen >= 0)
+        *plan = candidates->plans[chosen];
+    close_all(candidates, result ? -1 : chosen);
+    return result;
+}
+
+int cudnn_choose(struct cudnn_plan *plan, bool *offered, struct device *device, const struct cudnn_graph *graph, struct error *error)
+{
+    struct candidates candidates = { .graph = graph };
+    int result = 0;
+    *plan = (struct cudnn_plan){ .n_parts = 0 };
+    if (cuda_settings()->measure) {
+        choices_lock();
+        result = choose_by_notes(plan, &candidates, device, error);
+        choices_unlock();
+    } else {
+        collect(&candidates, 1);
+        if (candidates.n)
+            *plan = candidates.plans[0];
+    }
+    *offered = plan->plan != NULL;
+    return result;
+}
