@@ -87,14 +87,14 @@ static int begin(struct server *server, struct error *error)
 
 static int push_arrived(struct server *server, const struct message *push, struct error *error)
 {
-    (void)error;
     if (!server_gathered(server, push))
         return 0;
     const struct config *config = &server->run->config;
     int64_t version = push->iteration + 1;
     int bucket = (int)push->bucket;
     bool predict = config->odsgd.local_update == LOCAL_PREDICT, forecast = predict && version >= config->odsgd.warmup;
-    server_update(server, push->iteration, bucket, forecast);
+    if (server_update(server, push->iteration, bucket, forecast, error))
+        return -1;
     if (!predict || version <= config->odsgd.warmup)
         server_reply_all(server, push->iteration, bucket, REPLY_WEIGHTS);
     if (forecast)

@@ -21,10 +21,10 @@ static int choose_weights(struct worker *worker, int64_t t, int bucket, struct e
 
 static int push_arrived(struct server *server, const struct message *push, struct error *error)
 {
-    (void)error;
     if (!server_gathered(server, push))
         return 0;
-    server_update(server, push->iteration, (int)push->bucket, false);
+    if (server_update(server, push->iteration, (int)push->bucket, false, error))
+        return -1;
     server_reply_all(server, push->iteration, (int)push->bucket, REPLY_WEIGHTS);
     return 0;
 }

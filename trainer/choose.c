@@ -46,6 +46,8 @@ int choose_gpus(struct error *why)
 void choose_gpu_settings(const struct config *config) { (void)config; }
 #endif
 
+const struct backend *const host_backend = &backend_lanes;
+
 static int find_backend(const struct backend **backend, const char *name, struct error *error)
 {
     const char *names[16];

@@ -8,7 +8,7 @@
 
 /* The CPU's backends of this build, the best guess first, ended by NULL; and the GPUs', NULL where it has none. The one place that lists them. */
 extern const struct backend *const backends[];
-extern const struct backend *const gpu_backend;
+extern const struct backend *const gpu_backend, *const host_backend; /* and whose passes update vectors in the host's memory for GPUs */
 
 /* GPUs that can be used; where there are none, 0 and the reason. */
 int choose_gpus(struct error *why);

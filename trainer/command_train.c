@@ -202,6 +202,7 @@ static int open_run(struct training *training, struct error *error)
         request.processors = NULL;
         request.places = training->devices.places;
         request.n_server_places = training->devices.n_server;
+        request.server_backend = training->devices.n_server ? NULL : host_backend;
         memcpy(request.server_places, training->devices.server, sizeof request.server_places);
     }
     if (run_open(&training->run, &request, error))

@@ -70,6 +70,16 @@ static int read_server(struct devices *devices, const struct config *config, int
     const char *word = config->workers.server;
     bool gathers = config->optimizer.clip_norm > 0 || config->train.precision == PRECISION_FP16, one = strcmp(word, "auto") == 0 && gathers;
     int64_t place;
+    if (config->workers.reduce == REDUCE_NCCL) {
+        if (strcmp(word, "auto") != 0)
+            return fail(error, EXIT_USAGE, "%s: [workers] server: with reduce = nccl every GPU holds the weights: want auto, got \"%s\"", name, word);
+        for (int k = 0; k < devices->n; k++)
+            for (int other = 0; other < k; other++)
+                if (devices->places[k] == devices->places[other])
+                    return fail(error, EXIT_USAGE, "%s: [workers] reduce: nccl wants a GPU for each worker, and workers %d and %d share cuda:%d", name, other, k, devices->places[k]);
+        devices->server[devices->n_server++] = devices->places[0];
+        return 0;
+    }
     if (strncmp(word, "cuda:", 5) == 0) {
         if (!parse_int64(word + 5, &place) || place < 0 || place >= gpus)
             return fail(error, EXIT_USAGE, "%s: [workers] server: want cuda:0 to cuda:%d, got \"%s\"", name, gpus - 1, word);

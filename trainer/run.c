@@ -123,7 +123,7 @@ static int open_members(struct run *run, struct error *error)
     for (int k = 0; k < run->k; k++)
         if (worker_init(&run->workers[k], run, k, error))
             return -1;
-    return server_post_open(run->server, error);
+    return server_post_open(run->server, error) || server_replicas_open(run->server, error) ? -1 : 0;
 }
 
 static int open_parts(struct run *run, const struct run_request *request, struct error *error)
@@ -149,6 +149,7 @@ int run_open(struct run **result, const struct run_request *request, struct erro
     run->config = *request->config;
     run->algorithm = algorithm_of(request->config->train.algorithm);
     run->backend = request->backend;
+    run->server_backend = request->server_backend ? request->server_backend : request->backend;
     run->graph = request->graph;
     run->train = request->train;
     run->test = request->test;
@@ -200,7 +201,7 @@ static int settle(const struct run *run, struct error *error)
     for (int k = 0; k < run->k; k++)
         if (run->backend->sync(run->workers[k].device, error))
             return -1;
-    return shards_sync(&run->server->shards, error);
+    return server_sync(run->server, error) || server_replicas_start(run->server, error) ? -1 : 0;
 }
 
 /* The server last: once it runs, so does everything, and main will read its reports. */

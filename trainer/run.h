@@ -22,6 +22,7 @@ struct run {
     struct config config; /* resolved: every choice made */
     const struct algorithm *algorithm;
     const struct backend *backend;
+    const struct backend *server_backend; /* another one where the server works on the host for GPUs */
     const struct graph *graph;           /* borrowed */
     const struct dataset *train, *test;  /* borrowed */
     int k;                               /* K */
@@ -52,6 +53,7 @@ struct run {
 struct run_request {
     const struct config *config;
     const struct backend *backend;
+    const struct backend *server_backend; /* NULL: the same */
     const struct graph *graph;
     const struct dataset *train, *test;
     int k;

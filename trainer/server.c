@@ -41,7 +41,7 @@ static int serve(struct server *server, const struct message *push, struct error
 {
     struct run *run = server->run;
     if (push->spare)
-        run->backend->copy(shards_order(&server->shards, (int)push->bucket), server->stats[push->worker], run->workers[push->worker].stats_out, run->n_stats);
+        run->backend->copy(server_ferry(server, push->worker, (int)push->bucket), server->stats[push->worker], run->workers[push->worker].stats_out, run->n_stats);
     return run->algorithm->push_arrived(server, push, error);
 }
 
@@ -283,8 +283,10 @@ void *server_main(void *context)
     struct run *run = server->run;
     struct error error = { 0 };
     thread_wake_soon();
-    if (work(server, &error))
+    if (work(server, &error)) {
         halt_raise(run, &error);
+        server_replicas_abort(server);
+    }
     for (int k = 0; k < run->k; k++)
         run->transport.calls->send(&run->transport, run->k, k, &(struct message){ .kind = MESSAGE_LEAVE });
     server_report_end(server);

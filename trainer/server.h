@@ -47,6 +47,14 @@ struct taking {
     int64_t last, due_ns;             /* iteration of the last one; when the next is due, where minutes decide */
 };
 
+/* Copies of W and V on the workers' GPUs, for `reduce = nccl` (server_replicas.c); the first is the server's own. n 0: there are none. */
+struct replicas {
+    int n;
+    struct collective *collective;
+    struct device *orders[WORKERS_MAX];
+    float *w[WORKERS_MAX], *v[WORKERS_MAX]; /* whole vectors; from number 1 on */
+};
+
 struct server {
     struct run *run;
     struct shards shards;        /* where its vectors lie, and the orders that work on them */
@@ -58,6 +66,9 @@ struct server {
     struct vector replies[WORKERS_MAX]; /* asynchronous: the slot of each worker, which is also the W that it was sent last */
     struct vector incoming[WORKERS_MAX][2]; /* by turn: gradients of workers on other GPUs */
     struct event **answers;      /* [worker][kind][row][bucket]: the reply in that slot is there */
+    struct device *ferries[WORKERS_MAX]; /* where the server's memory is the host's: orders on the workers' GPUs that copy from and to it */
+    struct event **landed[WORKERS_MAX][2]; /* by turn, [bucket]: and that the gradient has come */
+    struct replicas replicas;
     int64_t *versions;           /* [bucket]: updates done */
     uint64_t *arrived;           /* [bucket][2]: mask of workers whose g of that iteration (modulo 2) is there */
     struct message *pending;     /* [bucket][worker]: asynchronous pushes not served yet, or MESSAGE_NONE */
@@ -91,8 +102,8 @@ struct server {
     pthread_t thread;
 };
 
-/* min(1, clip_norm / (norm + 1e-6)) for the mean of k whole gradients, as PyTorch's clip_grad_norm_ has it. */
-float clip_factor(const struct run *run, struct device *device, const float *const *gradients, int k);
+/* min(1, clip_norm / (norm + 1e-6)) for the mean of k whole gradients, as PyTorch's clip_grad_norm_ has it; on a device of that backend. */
+float clip_factor(const struct run *run, const struct backend *backend, struct device *device, const float *const *gradients, int k);
 
 int server_init(struct server *server, struct run *run, struct error *error);
 void server_release(struct server *server);
@@ -103,8 +114,8 @@ void *server_main(void *server);
 /* Counts a push; true when all active workers' gradients of (iteration, bucket) are there. */
 bool server_gathered(struct server *server, const struct message *push);
 
-/* Sums g of (iteration, bucket) over the active workers in their order and updates W of the bucket to the next version; also P with `forecast`. */
-void server_update(struct server *server, int64_t iteration, int bucket, bool forecast);
+/* Sums g of (iteration, bucket) over the active workers in their order and updates W of the bucket to the next version; also P with `forecast`. -1 where a collective failed. */
+int server_update(struct server *server, int64_t iteration, int bucket, bool forecast, struct error *error);
 
 /* Applies one worker's gradient to W of the bucket (docs/algorithms.md section 5). compensate: with DC-ASGD's terms against the W it was sent last. */
 void server_update_one(struct server *server, const struct message *push, bool compensate);

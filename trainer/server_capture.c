@@ -14,12 +14,12 @@ void server_capture_bucket(struct server *server, int bucket, const struct vecto
     size_t from = row->begin, n = row->end - row->begin;
     const struct shards *shards = &server->shards;
     struct device *order = shards_order(shards, bucket);
-    run->backend->copy(order, snapshot->weights + from, shards_at(shards, weights, bucket), n);
+    server->shards.backend->copy(order, snapshot->weights + from, shards_at(shards, weights, bucket), n);
     if (snapshot->previous)
-        run->backend->copy(order, snapshot->previous + from, shards_at(shards, &server->w[(version ? version - 1 : 0) % server->declared.versions], bucket), n);
+        server->shards.backend->copy(order, snapshot->previous + from, shards_at(shards, &server->w[(version ? version - 1 : 0) % server->declared.versions], bucket), n);
     for (int state = 0; state < SERVER_STATES; state++)
         if (snapshot->states[state])
-            run->backend->copy(order, snapshot->states[state] + from, shards_at(shards, &server->states[state], bucket), n);
+            server->shards.backend->copy(order, snapshot->states[state] + from, shards_at(shards, &server->states[state], bucket), n);
     server->taking.buckets_missing--;
 }
 
@@ -53,8 +53,8 @@ static void capture_pushes(struct server *server, int k)
         const struct sent *sent = &server->sent[(size_t)bucket * (size_t)run->k + (size_t)k];
         part->sent[bucket] = sent->version;
         part->flying[bucket] = sent->served < boundary ? sent->pushed[(boundary - 1) & 1] : -1;
-        run->backend->copy(order, part->local + row->begin, shards_at(&server->shards, &server->replies[k], bucket), row->end - row->begin);
-        run->backend->copy(order, part->gradient + row->begin, server_gradient_at(server, k, turn, bucket), row->end - row->begin);
+        server->shards.backend->copy(order, part->local + row->begin, shards_at(&server->shards, &server->replies[k], bucket), row->end - row->begin);
+        server->shards.backend->copy(order, part->gradient + row->begin, server_gradient_at(server, k, turn, bucket), row->end - row->begin);
     }
     if (part->served)
         memcpy(part->served, server->stats[k], run->n_stats * sizeof(float));
@@ -75,7 +75,7 @@ int server_capture_all(struct server *server, struct error *error)
     const struct run *run = server->run;
     struct snapshot *snapshot = run->snapshot;
     const struct tally *tally = &server->tally;
-    if (shards_sync(&server->shards, error)) /* what came with pushes lies in the host's memory then */
+    if (server_sync(server, error)) /* what came with pushes lies in the host's memory then */
         return -1;
     for (int bucket = 0; bucket < run->buckets.n; bucket++) {
         server_capture_bucket(server, bucket, &server->w[0], 0);

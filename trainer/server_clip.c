@@ -9,9 +9,9 @@
 
 #include <math.h>
 
-float clip_factor(const struct run *run, struct device *device, const float *const *gradients, int k)
+float clip_factor(const struct run *run, const struct backend *backend, struct device *device, const float *const *gradients, int k)
 {
-    double norm = sqrt(run->backend->square_sum(device, gradients, k, 1.0f / (float)k, run->graph->params.total));
+    double norm = sqrt(backend->square_sum(device, gradients, k, 1.0f / (float)k, run->graph->params.total));
     double factor = run->config.optimizer.clip_norm / (norm + 1e-6);
     return factor > 1 ? 1 : (float)factor;
 }
@@ -52,7 +52,7 @@ static void measure(struct server *server, const struct message *last, size_t se
     const float *gradients[WORKERS_MAX] = { server_gradient_at(server, last->worker, (int)last->slot, first) };
     int k = run->algorithm->synchronous ? server_gradients(server, last->iteration, first, gradients) : 1;
     int64_t began = door_now_ns();
-    server->clip.factors[set] = clip_factor(run, server->shards.rows[0].device, gradients, k);
+    server->clip.factors[set] = clip_factor(run, server->shards.backend, server->shards.rows[0].device, gradients, k);
     trace_add(&server->trace, PHASE_UPDATE, last->iteration, -1, began, door_now_ns());
 }
 
@@ -86,7 +86,7 @@ void server_clip_resume(struct server *server, int worker, uint32_t slot)
 {
     const float *gradient = server_gradient_at(server, worker, (int)slot, server->run->buckets.n - 1);
     if (server->clip.held)
-        server->clip.factors[worker] = clip_factor(server->run, server->shards.rows[0].device, &gradient, 1);
+        server->clip.factors[worker] = clip_factor(server->run, server->shards.backend, server->shards.rows[0].device, &gradient, 1);
 }
 
 float server_clip_factor(const struct server *server, int64_t iteration, int worker) { return server->clip.factors[set_of(server, iteration, worker)]; }

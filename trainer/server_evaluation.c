@@ -42,7 +42,7 @@ void server_version_done(struct server *server, int bucket, const struct vector 
         return;
     if (vector_is_there(&server->states[SERVER_AVERAGE]))
         weights = &server->states[SERVER_AVERAGE];
-    run->backend->copy(shards_order(&server->shards, bucket), run->evaluation.weights + row->begin, shards_at(&server->shards, weights, bucket), row->end - row->begin);
+    server->shards.backend->copy(shards_order(&server->shards, bucket), run->evaluation.weights + row->begin, shards_at(&server->shards, weights, bucket), row->end - row->begin);
     server->snapshot_missing--;
 }
 
@@ -58,7 +58,7 @@ int server_evaluate_if_due(struct server *server, struct error *error)
     const struct run *run = server->run;
     if (server->snapshot_missing || server->evaluating || server->evaluate_at == INT64_MAX)
         return 0;
-    if (shards_sync(&server->shards, error))
+    if (server_sync(server, error))
         return -1;
     server->evaluating = true;
     server->evaluation_began_ns = door_now_ns();

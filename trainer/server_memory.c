@@ -79,7 +79,13 @@ int server_init(struct server *server, struct run *run, struct error *error)
     server->evaluate_at = server_next_evaluation(server, 0);
     server->snapshot_missing = run->buckets.n;
     server->patience_ns = run->config.workers.stuck_after_s * 1000000000;
-    if (shards_open(&server->shards, run->backend, &run->buckets, run->server_places, run->n_server_places, error))
+    /* clipping reads whole gradients, and an all-reduce wants the same order of buckets everywhere */
+    bool apart = run->config.optimizer.clip_norm <= 0 && run->config.workers.reduce == REDUCE_SERVER;
+    const struct shards_request request = {
+        .backend = run->server_backend, .pinned = run->server_backend == run->backend ? NULL : run->backend, .buckets = &run->buckets,
+        .places = run->server_places, .n = run->n_server_places, .n_orders = apart ? ORDERS_MAX : 1,
+    };
+    if (shards_open(&server->shards, &request, error))
         return -1;
     /* two iterations' worth of messages per worker and way, and W and P of one version */
     size_t under_way = (size_t)run->buckets.n * (size_t)run->k * 4;
@@ -95,6 +101,7 @@ void server_release(struct server *server)
         return;
     const struct run *run = server->run;
     const struct shards *shards = &server->shards;
+    server_replicas_close(server);
     server_post_close(server);
     for (int i = 0; i < VERSIONS_MAX; i++)
         vector_close(&server->w[i], shards);

@@ -25,6 +25,12 @@ void server_post_close(struct server *server);
 void server_fetch(struct server *server, const struct message *push);
 const float *server_gradient_at(const struct server *server, int worker, int turn, int bucket);
 
+/* The order that carries what passes between the worker and that bucket. */
+struct device *server_ferry(const struct server *server, int worker, int bucket);
+
+/* Waits for everything that was enqueued for the server. */
+int server_sync(const struct server *server, struct error *error);
+
 /* Before a reply is sent: what it names is on its way to the worker. */
 void server_deliver(struct server *server, int worker, int bucket, enum reply_kind kind, uint32_t slot);
 
@@ -34,6 +40,14 @@ struct event *server_answer_event(const struct server *server, int worker, int b
 
 /* The row of fetched vectors that a slot is. */
 size_t server_reply_row(const struct server *server, uint32_t slot);
+
+/* ---- copies on all GPUs (server_replicas.c) ---- */
+
+int server_replicas_open(struct server *server, struct error *error); /* when the workers are there */
+void server_replicas_close(struct server *server);
+int server_replicas_start(struct server *server, struct error *error); /* they become copies of the server's */
+int server_replicas_update(struct server *server, const struct update *first, int64_t iteration, struct error *error); /* first: that of the server's own */
+void server_replicas_abort(struct server *server);
 
 /* ---- clipping (server_clip.c) ---- */
 

@@ -122,7 +122,7 @@ int server_snapshot_advance(struct server *server, bool *released, struct error 
     taking->copying = !taking->buckets_missing && !taking->place_missing && !has_arrived(server);
     if (taking->buckets_missing || taking->place_missing || taking->copying)
         return 0;
-    if (shards_sync(&server->shards, error))
+    if (server_sync(server, error))
         return -1;
     hand_over(server);
     release_steps(server);

@@ -28,7 +28,7 @@ static struct update update_of(const struct server *server, int64_t iteration, i
 {
     const struct run *run = server->run;
     return (struct update){
-        .backend = run->backend, .device = shards_order(&server->shards, bucket), .config = &run->config, .buckets = &run->buckets, .bucket = bucket, .scale = 1,
+        .backend = server->shards.backend, .device = shards_order(&server->shards, bucket), .config = &run->config, .buckets = &run->buckets, .bucket = bucket, .scale = 1,
         .rate = schedule_rate(&run->schedule, iteration), .next_rate = schedule_rate(&run->schedule, iteration + 1),
         .momentum = (float)run->config.optimizer.momentum, .v = at(server, &server->states[SERVER_MOMENTUM], bucket),
         .average = at(server, &server->states[SERVER_AVERAGE], bucket), .average_rate = schedule_average_rate(&run->schedule, iteration, run->algorithm->synchronous ? 1 : run->k),
@@ -44,7 +44,7 @@ int server_gradients(const struct server *server, int64_t iteration, int bucket,
     return n;
 }
 
-void server_update(struct server *server, int64_t iteration, int bucket, bool forecast)
+int server_update(struct server *server, int64_t iteration, int bucket, bool forecast, struct error *error)
 {
     const float *gradients[WORKERS_MAX];
     struct update update = update_of(server, iteration, bucket);
@@ -55,9 +55,13 @@ void server_update(struct server *server, int64_t iteration, int bucket, bool fo
     update.w = at(server, version_slot(server, iteration), bucket);
     update.w_out = at(server, version_slot(server, iteration + 1), bucket);
     update.p = forecast ? at(server, forecast_slot(server, iteration + 1), bucket) : NULL;
-    server->optimizer->update(&update);
+    if (server->replicas.n && server_replicas_update(server, &update, iteration, error))
+        return -1;
+    if (!server->replicas.n)
+        server->optimizer->update(&update);
     trace_add(&server->trace, PHASE_UPDATE, iteration, bucket, began, door_now_ns());
     server_version_done(server, bucket, version_slot(server, iteration + 1));
+    return 0;
 }
 
 void server_update_one(struct server *server, const struct message *push, bool compensate)
@@ -119,7 +123,7 @@ void server_reply_one(struct server *server, const struct message *push)
     const struct run *run = server->run;
     const struct bucket *row = &run->buckets.rows[push->bucket];
     int bucket = (int)push->bucket;
-    run->backend->copy(shards_order(&server->shards, bucket), at(server, &server->replies[push->worker], bucket), at(server, &server->w[0], bucket), row->end - row->begin);
+    server->shards.backend->copy(shards_order(&server->shards, bucket), at(server, &server->replies[push->worker], bucket), at(server, &server->w[0], bucket), row->end - row->begin);
     struct message message = {
         .kind = MESSAGE_REPLY, .iteration = push->iteration, .version = server->versions[push->bucket], .bucket = push->bucket, .slot = push->worker,
     };

@@ -37,16 +37,16 @@ static int open_shard(struct shards *shards, int place, struct error *error)
     return 0;
 }
 
-int shards_open(struct shards *shards, const struct backend *backend, const struct buckets *buckets, const int *places, int n, struct error *error)
+int shards_open(struct shards *shards, const struct shards_request *request, struct error *error)
 {
     void *offsets;
-    *shards = (struct shards){ .backend = backend, .buckets = buckets, .n_orders = backend->host_memory ? 1 : ORDERS_MAX };
-    ASSERT(n >= 1 && n <= SHARDS_MAX);
-    if (door_allocate(&offsets, (size_t)buckets->n * sizeof *shards->offsets, "the server's tables", error))
+    *shards = (struct shards){ .backend = request->backend, .pinned = request->pinned, .buckets = request->buckets, .n_orders = request->backend->host_memory ? 1 : request->n_orders };
+    ASSERT(request->n >= 1 && request->n <= SHARDS_MAX && request->n_orders >= 1 && request->n_orders <= ORDERS_MAX);
+    if (door_allocate(&offsets, (size_t)request->buckets->n * sizeof *shards->offsets, "the server's tables", error))
         return -1;
     shards->offsets = offsets;
-    for (int i = 0; i < n; i++)
-        if (open_shard(shards, places[i], error))
+    for (int i = 0; i < request->n; i++)
+        if (open_shard(shards, request->places[i], error))
             return -1;
     lay_out(shards);
     return 0;
@@ -70,7 +70,8 @@ int vector_open(struct vector *vector, const struct shards *shards, const char *
     for (int i = 0; i < shards->n; i++) {
         void *piece;
         /* a device without a bucket has a piece of nothing, so that a vector that is there has all */
-        if (shards->backend->allocate(shards->rows[i].device, &piece, (shards->rows[i].floats + !shards->rows[i].floats) * sizeof(float), what, error))
+        size_t bytes = (shards->rows[i].floats + !shards->rows[i].floats) * sizeof(float);
+        if (shards->pinned ? shards->pinned->allocate_host(&piece, bytes, what, error) : shards->backend->allocate(shards->rows[i].device, &piece, bytes, what, error))
             return -1;
         vector->pieces[i] = piece;
     }
@@ -80,7 +81,10 @@ int vector_open(struct vector *vector, const struct shards *shards, const char *
 void vector_close(struct vector *vector, const struct shards *shards)
 {
     for (int i = 0; i < shards->n; i++)
-        shards->backend->release(shards->rows[i].device, vector->pieces[i]);
+        if (shards->pinned)
+            shards->pinned->release_host(vector->pieces[i]);
+        else
+            shards->backend->release(shards->rows[i].device, vector->pieces[i]);
     *vector = (struct vector){ 0 };
 }
 

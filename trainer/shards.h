@@ -18,7 +18,8 @@ struct shard {
 };
 
 struct shards {
-    const struct backend *backend;
+    const struct backend *backend; /* of its passes */
+    const struct backend *pinned;  /* whose host memory the vectors lie in, where GPUs copy from it; NULL: the devices' own */
     const struct buckets *buckets;
     int n, n_orders;
     struct shard rows[SHARDS_MAX];
@@ -28,8 +29,15 @@ struct shards {
 /* A vector as long as W. All zero: there is none. */
 struct vector { float *pieces[SHARDS_MAX]; };
 
-/* places: device_open's index of each shard. Where the memory is the host's there is one order. */
-int shards_open(struct shards *shards, const struct backend *backend, const struct buckets *buckets, const int *places, int n, struct error *error);
+/* What they are opened with. */
+struct shards_request {
+    const struct backend *backend, *pinned;
+    const struct buckets *buckets;
+    const int *places; /* device_open's index of each */
+    int n, n_orders;   /* shards; orders of each, at most; where the memory is the host's there is one */
+};
+
+int shards_open(struct shards *shards, const struct shards_request *request, struct error *error);
 void shards_close(struct shards *shards);
 
 int vector_open(struct vector *vector, const struct shards *shards, const char *what, struct error *error); /* zeroed */

@@ -43,7 +43,7 @@ static float own_factor(struct worker *worker)
     if (worker->run->config.optimizer.clip_norm <= 0)
         return 1;
     if (worker->clipped != worker->iteration)
-        worker->clip_factor = clip_factor(worker->run, worker->device, &gradient, 1);
+        worker->clip_factor = clip_factor(worker->run, worker->run->backend, worker->device, &gradient, 1);
     worker->clipped = worker->iteration;
     return worker->clip_factor;
 }
