@@ -1,0 +1,74 @@
+/* The table: NHWC on GPUs. See device.h and op.h. */
+#include "cuda/cuda.h"
+#include "cuda/op.h"
+
+enum { CAPABILITY_FP16 = 70, CAPABILITY_BF16 = 80 }; /* the first whose tensor cores take it; 80 for 8.0 */
+
+/* All GPUs that this process sees: the program may open any of them. */
+static bool offers(enum precision precision)
+{
+    int gpus = 0, major = 0, minor = 0, wanted = precision == PRECISION_BF16 ? CAPABILITY_BF16 : precision == PRECISION_FP16 ? CAPABILITY_FP16 : 0;
+    if (cudaGetDeviceCount(&gpus) != cudaSuccess) {
+        cudaGetLastError();
+        return false;
+    }
+    for (int i = 0; i < gpus; i++)
+        if (cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, i) != cudaSuccess || cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, i) != cudaSuccess ||
+            10 * major + minor < wanted)
+            return false;
+    return gpus > 0;
+}
+
+const struct backend backend_cuda = {
+    .name = "cuda",
+    .help = "GPUs: cuDNN, cuBLASLt and our kernels, NHWC",
+    .fusions = { .conv_relu = true, .linear_relu = true, .batchnorm_add = true, .batchnorm_relu = true, .add_relu = true },
+    .enqueues = true,
+    .captures = &cuda_captures,
+#ifdef HAVE_NCCL
+    .collective = &cuda_nccl,
+#endif
+    .offers = offers,
+    .device_open = cuda_device_open,
+    .device_close = cuda_device_close,
+    .device_second = cuda_device_second,
+    .allocate = cuda_allocate,
+    .release = cuda_release,
+    .allocate_host = cuda_allocate_host,
+    .release_host = cuda_release_host,
+    .same = cuda_same,
+    .reaches = cuda_reaches,
+    .upload = cuda_upload,
+    .event_open = cuda_event_open,
+    .event_close = cuda_event_close,
+    .record = cuda_record,
+    .wait = cuda_wait,
+    .done = cuda_done,
+    .finish = cuda_finish,
+    .sync = cuda_sync,
+    .check = cuda_check,
+    .begin = cuda_begin,
+    .input = cuda_input,
+    .conv = cuda_conv,
+    .pool = cuda_pool,
+    .linear = cuda_linear,
+    .relu = cuda_relu,
+    .batchnorm = cuda_batchnorm,
+    .add = cuda_add,
+    .shortcut = cuda_shortcut,
+    .concat = cuda_concat,
+    .dropout = cuda_dropout,
+    .lrn = cuda_lrn,
+    .loss = cuda_loss,
+    .accumulate = cuda_accumulate,
+    .result = cuda_result,
+    .tensor_out = cuda_tensor_out,
+    .tensor_in = cuda_tensor_in,
+    .copy = cuda_copy,
+    .sgd = cuda_sgd,
+    .forecast = cuda_forecast,
+    .local = cuda_local,
+    .predict = cuda_predict,
+    .average = cuda_average,
+    .square_sum = cuda_square_sum,
+};
