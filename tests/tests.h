@@ -52,7 +52,8 @@
     X(weights) \
     X(eval) \
     X(imported) \
-    X(deep)
+    X(deep) \
+    X(cudnn_offers)
 
 #define X(name) int test_##name(void);
 TEST_SUBJECTS(X)

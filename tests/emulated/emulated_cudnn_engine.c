@@ -3,7 +3,8 @@
  *   ENGINE_TENSOR_CORE  fp32 tensors as TF32; a workspace; two settings of one knob
  *   ENGINE_ATOMIC       notes that it is not deterministic, and is not: backward passes add samples in another order each time
  *   ENGINE_ABSENT       is offered, but there is no plan for it
- * Graphs are a convolution, alone or followed by pointwise operations, or one pointwise operation. */
+ * Graphs are a convolution, alone or followed by pointwise operations, or one pointwise operation; for other graphs nothing is offered, nor for a convolution between tensors of
+ * different types, as in the library (from bf16 or fp16 to fp32). */
 #include "tests/emulated/emulated_cudnn.h"
 
 #include <stdlib.h>
@@ -12,6 +13,16 @@ enum { KNOB = CUDNN_KNOB_TYPE_TILE_SIZE, KNOB_VALUES = 2, OFFERS = 6 };
 
 struct offer { int engine, knob; }; /* knob -1: no choice */
 
+static bool one_type(const struct dnn_descriptor *operation)
+{
+    const struct dnn_ports ports = dnn_ports_of(operation);
+    const struct dnn_tensor output = dnn_tensor_of(dnn_part(operation, ports.output));
+    bool one = true;
+    for (int i = 0; i < ports.n_inputs && operation->type != CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR; i++)
+        one &= output.is_virtual || dnn_tensor_of(dnn_part(operation, ports.inputs[i])).type == output.type;
+    return one;
+}
+
 static int offers(const struct dnn_descriptor *heuristics, struct offer *to)
 {
     static const struct offer best[] = { { ENGINE_ABSENT, -1 }, { ENGINE_TENSOR_CORE, 1 }, { ENGINE_TENSOR_CORE, 0 }, { ENGINE_ATOMIC, -1 }, { ENGINE_PLAIN, -1 } };
@@ -19,6 +30,9 @@ static int offers(const struct dnn_descriptor *heuristics, struct offer *to)
     static const struct offer fallback[] = { { ENGINE_PLAIN, -1 }, { ENGINE_ABSENT, -1 } };
     const struct dnn_descriptor *graph = dnn_part(heuristics, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
     const struct dnn_value *operations = dnn_find(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS);
+    for (int64_t i = 0; i < operations->count; i++)
+        if (!one_type(dnn_part_at(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, i)))
+            return 0;
     for (int64_t i = 1; i < operations->count; i++)
         if (dnn_part_at(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, i)->type != CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR)
             return 0;
