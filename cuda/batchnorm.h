@@ -1,0 +1,73 @@
+/* The kernels of batch normalization. An activation is a matrix, rows of channels: a block's threads lie on neighbouring vectors of channels and on a few rows; blocks side
+ * by side take stretches of rows in turn. Where the number of channels is a multiple of 8, a vector is 8 channels. How it is cut depends on the shape alone, so sums
+ * have the same bits on any GPU. Inside cuda/ only; C and CUDA. */
+#ifndef CUDA_BATCHNORM_H
+#define CUDA_BATCHNORM_H
+
+#include "cuda/activations.h"
+
+enum { BATCHNORM_VECTOR = 8, BATCHNORM_THREADS = 256, BATCHNORM_STRETCHES = 512 };
+
+/* across x down threads in a block, tiles x stretches blocks. */
+struct batchnorm_cut { unsigned across, down, tiles, stretches; };
+
+static inline int batchnorm_vector(int channels) { return channels % BATCHNORM_VECTOR == 0 ? BATCHNORM_VECTOR : 1; }
+
+/* At least `least` rows to a thread where there are so many, about `blocks` blocks. */
+static inline struct batchnorm_cut batchnorm_cut(size_t rows, int channels, unsigned least, unsigned blocks)
+{
+    const unsigned warp = 32, vectors = (unsigned)(channels / batchnorm_vector(channels));
+    struct batchnorm_cut cut;
+    cut.across = vectors < warp ? vectors : warp;
+    cut.down = BATCHNORM_THREADS / cut.across;
+    cut.tiles = (vectors + cut.across - 1) / cut.across;
+    const size_t enough = (rows + (size_t)least * cut.down - 1) / ((size_t)least * cut.down);
+    const unsigned most = blocks / cut.tiles > 0 ? blocks / cut.tiles : 1;
+    cut.stretches = enough < most ? (unsigned)enough : most;
+    return cut;
+}
+
+static inline struct batchnorm_cut batchnorm_cut_for_sums(size_t rows, int channels) { return batchnorm_cut(rows, channels, 4, BATCHNORM_STRETCHES); }
+
+/* What both directions know. */
+struct batchnorm_pass {
+    size_t rows;
+    int channels;
+    float epsilon, momentum;
+    bool relu;
+    const float *weight, *bias;
+    float *mean, *inverse; /* [channels]: kept by forward; inverse: 1/sqrt(variance + epsilon) */
+    uint8_t *passes;       /* a bit an element: whether ReLU passes it; NULL: nothing is kept, and backward reads y */
+};
+
+/* Of some rows of one channel: how many, their mean, the sum of squared deviations from it. */
+struct batchnorm_spread { float n, mean, squares; };
+/* The same, backward: the sums of d, the gradient behind ReLU, and of d (x - mean). */
+struct batchnorm_sums { float d, product; };
+/* dx = scale (d - mean_d - (x - mean) slope) */
+struct batchnorm_line { float mean, scale, mean_d, slope; };
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Mean and inverse from x, and the running statistics moved. parts: [stretches][channels]. */
+cudaError_t cuda_launch_moments(cudaStream_t stream, enum precision precision, const struct batchnorm_pass *pass, struct batchnorm_spread *parts, const void *x, float *running_mean,
+                                float *running_variance);
+/* Mean and inverse from the running statistics. */
+cudaError_t cuda_launch_running(cudaStream_t stream, const struct batchnorm_pass *pass, const float *running_mean, const float *running_variance);
+/* y = weight (x - mean) inverse + bias, then + residual (NULL: none), then ReLU. */
+cudaError_t cuda_launch_normalize(cudaStream_t stream, enum precision precision, const struct batchnorm_pass *pass, void *y, const void *x, const void *residual);
+
+/* The parameters' gradients and, for the next one, a line for each channel. parts: as above. */
+cudaError_t cuda_launch_batchnorm_sums(cudaStream_t stream, enum precision precision, const struct batchnorm_pass *pass, struct batchnorm_sums *parts, struct batchnorm_line *lines,
+                                       float *dweight, float *dbias, const void *dy, const void *x, const void *y, const struct step_values *values);
+/* dx, and d itself to dresidual, each where it is not NULL; either may be dy. */
+cudaError_t cuda_launch_batchnorm_back(cudaStream_t stream, enum precision precision, const struct batchnorm_pass *pass, void *dx, void *dresidual, const void *dy, const void *x,
+                                       const void *y, const struct batchnorm_line *lines);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

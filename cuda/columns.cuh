@@ -1,0 +1,47 @@
+/* What the kernels of batch normalization share: which rows and channels a thread has, where ReLU passes, and sums down the rows of a block. */
+#ifndef CUDA_COLUMNS_CUH
+#define CUDA_COLUMNS_CUH
+
+#include "cuda/batchnorm.h"
+#include "cuda/element.cuh"
+
+#include <type_traits>
+
+/* The first of a thread's channels; not below `channels`: it has none. */
+template <int V> static __device__ inline int own_channel() { return (int)(blockIdx.y * blockDim.x + threadIdx.x) * V; }
+
+static __device__ inline size_t first_row() { return (size_t)blockIdx.x * blockDim.y + threadIdx.y; }
+static __device__ inline size_t next_row() { return (size_t)gridDim.x * blockDim.y; }
+
+/* Which of the elements from `at` on ReLU passes, a bit each. y: NULL where there is no ReLU. */
+template <typename T, int V> static __device__ inline unsigned passing(const uint8_t *passes, const T *y, size_t at)
+{
+    if (V == BATCHNORM_VECTOR)
+        return passes ? passes[at / V] : 0xff;
+    return !y || relu_passes(widen(y[at]));
+}
+
+/* Merges what the threads of one column have, in an order that depends on the block's shape alone; the topmost has it all then. */
+template <typename S, int V> static __device__ inline void merge_rows(S (*all)[BATCHNORM_THREADS], const S *own)
+{
+    const unsigned thread = threadIdx.y * blockDim.x + threadIdx.x;
+    for (int v = 0; v < V; v++)
+        all[v][thread] = own[v];
+    for (unsigned n = blockDim.y, half; n > 1; n = half) {
+        half = (n + 1) / 2;
+        __syncthreads();
+        if (threadIdx.y + half < n)
+            for (int v = 0; v < V; v++)
+                all[v][thread] = merged(all[v][thread], all[v][thread + half * blockDim.x]);
+    }
+}
+
+/* f is called with the vector's size as a type's. */
+template <typename F> static cudaError_t for_vector(int channels, F f)
+{
+    if (batchnorm_vector(channels) == BATCHNORM_VECTOR)
+        return f(std::integral_constant<int, BATCHNORM_VECTOR>());
+    return f(std::integral_constant<int, 1>());
+}
+
+#endif
