@@ -52,6 +52,7 @@
     X(weights) \
     X(eval) \
     X(imported) \
+    X(emulated) \
     X(deep) \
     X(cudnn_offers)
 

@@ -179,10 +179,8 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t handle)
     /* stricter than the runtime, which runs it on the device that captured it */
     if (!error && (stream->capture || graph->graph->device[0] != stream->device))
         error = stream->capture ? emulated_capture_lose(stream, cudaErrorStreamCaptureUnsupported) : cudaErrorInvalidValue;
-    if (!error) {
+    if (!error && !(error = emulated_device_broken(stream->device)))
         launch(graph, stream);
-        error = emulated_device_broken(stream->device);
-    }
     return emulated_leave(error);
 }
 

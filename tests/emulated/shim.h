@@ -1,5 +1,5 @@
 /* Given to g++ by -include ahead of a .cu file: what CUDA C++ has that C++ has not. A kernel becomes an ordinary function, a variable in shared memory one of the running thread, since a
- * block runs on one. Dynamic shared memory is `extern __shared__ T dynamic_shared[];`. */
+ * block runs on one. Dynamic shared memory is `extern __shared__ T dynamic_shared[];` in a kernel that stands in no namespace. */
 #ifndef TESTS_EMULATED_SHIM_H
 #define TESTS_EMULATED_SHIM_H
 

@@ -297,8 +297,10 @@ int emulated_enqueue(cudaStream_t handle, void (*run)(void *context), void *cont
         return emulated_capture_add(stream, (struct CUgraphNode_st){ .kind = NODE_WORK, .run = run, .context = context, .bytes = context_bytes });
     if (stream->legacy && emulated_capture_on(stream->device, true))
         return cudaErrorStreamCaptureImplicit;
-    emulated_stream_append(stream, run, context, context_bytes, false);
-    return emulated_device_broken(stream->device);
+    cudaError_t error = emulated_device_broken(stream->device); /* by what came before */
+    if (!error)
+        emulated_stream_append(stream, run, context, context_bytes, false);
+    return error;
 }
 
 static void run_host(void *context)
