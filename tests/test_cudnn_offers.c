@@ -1,5 +1,5 @@
-/* The convolutions' graphs as cuDNN itself sees them, without a GPU: it is given a description of one. That the graphs are valid, that every pass has a plan in every precision, under every rule and within
- * the workspace that a default allows, and that a plan comes back from an engine's notes. */
+/* The convolutions' graphs as cuDNN itself sees them, without a GPU: it is given a description of one. That the graphs are valid, that every pass has a plan in every precision,
+ * under every rule and within 256 MiB of workspace, and that a plan comes back from an engine's notes. And, with the library as with its emulation: what misuse is answered with. */
 #include "tests/tests.h"
 
 #ifndef HAVE_CUDA
@@ -141,9 +141,78 @@ static void a_wrong_shape_is_refused(void **state)
     cudnnBackendDestroyDescriptor(properties);
 }
 
+static cudnnBackendDescriptor_t new(cudnnBackendDescriptorType_t type)
+{
+    cudnnBackendDescriptor_t made;
+    assert_int_equal(cudnnBackendCreateDescriptor(type, &made), CUDNN_STATUS_SUCCESS);
+    return made;
+}
+
+/* A tensor that is not finished, without the attribute `but`. */
+static cudnnBackendDescriptor_t tensor_but(int but, int64_t alignment)
+{
+    const struct { cudnnBackendAttributeName_t name; cudnnBackendAttributeType_t type; int64_t n; const void *values; } attributes[] = {
+        { CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, &(int64_t){ 7 } },
+        { CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &(cudnnDataType_t){ CUDNN_DATA_FLOAT } },
+        { CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, 1, &alignment },
+        { CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 4, (const int64_t[]){ 2, 8, 6, 6 } },
+        { CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 4, (const int64_t[]){ 288, 1, 48, 8 } },
+    };
+    cudnnBackendDescriptor_t tensor = new(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
+    for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++)
+        if ((int)attributes[i].name != but)
+            assert_int_equal(cudnnBackendSetAttribute(tensor, attributes[i].name, attributes[i].type, attributes[i].n, attributes[i].values), CUDNN_STATUS_SUCCESS);
+    return tensor;
+}
+
+static cudnnStatus_t finish(cudnnBackendDescriptor_t descriptor)
+{
+    cudnnStatus_t status = cudnnBackendFinalize(descriptor);
+    cudnnBackendDestroyDescriptor(descriptor);
+    return status;
+}
+
+static void misuse_of_attributes(void **state)
+{
+    (void)state;
+    const int64_t two[] = { 1, 2 };
+    const float real = 1;
+    int64_t got[2];
+    cudnnBackendDescriptor_t tensor = tensor_but(-1, 16);
+    assert_int_equal(cudnnBackendSetAttribute(tensor, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, CUDNN_TYPE_INT64, 1, two), CUDNN_STATUS_BAD_PARAM);
+    assert_int_equal(cudnnBackendSetAttribute(tensor, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_FLOAT, 1, &real), CUDNN_STATUS_BAD_PARAM_ATTRIBUTE_TYPE);
+    assert_int_equal(cudnnBackendSetAttribute(tensor, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 2, two), CUDNN_STATUS_BAD_PARAM);
+    assert_int_equal(cudnnBackendSetAttribute(NULL, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, two), CUDNN_STATUS_BAD_PARAM_NULL_POINTER);
+    assert_int_equal(cudnnBackendGetAttribute(tensor, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, NULL, got), CUDNN_STATUS_NOT_INITIALIZED);
+    assert_int_equal(cudnnBackendFinalize(tensor), CUDNN_STATUS_SUCCESS);
+    assert_int_equal(cudnnBackendSetAttribute(tensor, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, two), CUDNN_STATUS_BAD_PARAM);
+    assert_int_equal(cudnnBackendGetAttribute(tensor, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_FLOAT, 1, NULL, got), CUDNN_STATUS_BAD_PARAM_ATTRIBUTE_TYPE);
+    assert_int_equal(cudnnBackendGetAttribute(tensor, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, NULL, got), CUDNN_STATUS_SUCCESS);
+    assert_int_equal(got[0], 7);
+    assert_int_equal(finish(tensor), CUDNN_STATUS_BAD_PARAM); /* twice */
+}
+
+static void misuse_found_at_the_end(void **state)
+{
+    (void)state;
+    assert_int_equal(finish(tensor_but(-1, 16)), CUDNN_STATUS_SUCCESS);
+    assert_int_equal(finish(tensor_but(-1, 3)), CUDNN_STATUS_BAD_PARAM);
+    assert_int_equal(finish(tensor_but(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, 16)), CUDNN_STATUS_BAD_PARAM);
+    assert_int_equal(finish(tensor_but(CUDNN_ATTR_TENSOR_DIMENSIONS, 16)), CUDNN_STATUS_BAD_PARAM);
+    assert_int_equal(finish(tensor_but(CUDNN_ATTR_TENSOR_STRIDES, 16)), CUDNN_STATUS_BAD_PARAM);
+    assert_int_equal(finish(new(CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR)), CUDNN_STATUS_BAD_PARAM);
+    assert_int_equal(finish(new(CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR)), CUDNN_STATUS_BAD_PARAM);
+    assert_int_equal(finish(new(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR)), CUDNN_STATUS_BAD_PARAM);
+    assert_int_equal(finish(new(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR)), CUDNN_STATUS_BAD_PARAM);
+    cudnnBackendDescriptor_t pack = new(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
+    assert_int_equal(cudnnBackendSetAttribute(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, 2, (const int64_t[]){ 1, 2 }), CUDNN_STATUS_SUCCESS);
+    assert_int_equal(cudnnBackendSetAttribute(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, 1, &(void *){ NULL }), CUDNN_STATUS_SUCCESS);
+    assert_int_equal(finish(pack), CUDNN_STATUS_BAD_PARAM);
+}
+
 int test_cudnn_offers(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(every_pass_has_a_plan), cmocka_unit_test(engines_come_back_from_text), cmocka_unit_test(a_wrong_shape_is_refused) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(misuse_of_attributes), cmocka_unit_test(misuse_found_at_the_end), cmocka_unit_test(every_pass_has_a_plan), cmocka_unit_test(engines_come_back_from_text), cmocka_unit_test(a_wrong_shape_is_refused) };
     return cmocka_run_group_tests_name("cudnn_offers", tests, NULL, NULL);
 }
 
