@@ -11,7 +11,7 @@
 int cuda_gpus(struct error *why)
 {
     int n = 0;
-    if (cuda_status(-1, cudaGetDeviceCount(&n), "counting GPUs", why) == 0 && n == 0)
+    if (cuda_status(-1, cudaGetDeviceCount(&n), NULL, why) == 0 && n == 0)
         fail(why, EXIT_DEVICE, "cuda: there is no GPU");
     cudaGetLastError(); /* a machine without GPUs is none that failed */
     return why->code ? 0 : n;

@@ -60,7 +60,7 @@ static void begin(struct text *text, char *line, int gpu, const char *doing)
     if (gpu >= 0)
         text_add(text, "cuda:%d: %s: ", gpu, doing);
     else
-        text_add(text, "cuda: %s: ", doing);
+        text_add(text, "cuda: %s%s", doing ? doing : "", doing ? ": " : "");
 }
 
 /* CUDA's runtime calls the lack of a driver an old one. */

@@ -1,7 +1,7 @@
 /* A status of CUDA, cuDNN, cuBLAS or NCCL as one line for a person to mend: which GPU, what was being done, what the library says, what to do about it.
  *
  * Each returns 0 for success, else -1 with the line in `error`: EXIT_DEVICE. `gpu` is CUDA's number, -1 where it concerns none in particular. `doing` names the work, and
- * whose it is: "convolution layer3.0.conv1, backward". Any thread. */
+ * whose it is: "convolution layer3.0.conv1, backward"; without a GPU it may be NULL. Any thread. */
 #ifndef CUDA_STATUS_H
 #define CUDA_STATUS_H
 
