@@ -6,6 +6,7 @@
 #include "tests/emulated/kernel.h"
 #include "tests/emulated/runtime.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,25 +160,33 @@ static bool release_barrier(void)
     return true;
 }
 
-static const char *where(const struct thread *thread)
+struct place { char text[64]; };
+
+static struct place place_of(int number)
 {
-    return thread->state == STATE_ENDED ? "has ended" : thread->state == STATE_AT_BARRIER ? "is at the barrier" : "waits for its warp";
+    const struct thread *thread = &block->thread[number];
+    struct place place;
+    if (thread->state == STATE_ENDED)
+        snprintf(place.text, sizeof place.text, "thread %d has ended", number);
+    else
+        snprintf(place.text, sizeof place.text, "thread %d is in line %d at %s", number, thread->line,
+                 thread->state == STATE_AT_BARRIER ? "a barrier" : "a meeting of its warp");
+    return place;
 }
 
 static void report(void)
 {
-    const struct thread *stuck = block->thread, *other = NULL;
-    while (stuck->state == STATE_ENDED)
+    int stuck = 0, other = -1;
+    while (block->thread[stuck].state == STATE_ENDED)
         stuck++;
-    for (int i = 0; i < block->n && !other; i++)
-        if (block->thread[i].state != stuck->state || block->thread[i].line != stuck->line)
-            other = &block->thread[i];
-    if (other)
-        emulated_break(cudaErrorLaunchFailure, "block (%u, %u, %u): thread %d %s of line %d, thread %d %s of line %d: they never meet", blockIdx.x, blockIdx.y, blockIdx.z,
-                       (int)(stuck - block->thread), where(stuck), stuck->line, (int)(other - block->thread), where(other), other->line);
+    for (int i = 0; i < block->n && other < 0; i++)
+        if (block->thread[i].state != block->thread[stuck].state || block->thread[i].line != block->thread[stuck].line)
+            other = i;
+    if (other >= 0)
+        emulated_break(cudaErrorLaunchFailure, "block (%u, %u, %u): %s, %s: they never meet", blockIdx.x, blockIdx.y, blockIdx.z, place_of(stuck).text, place_of(other).text);
     else
-        emulated_break(cudaErrorLaunchFailure, "block (%u, %u, %u): thread %d %s of line %d, with a mask (%#x) that the others do not share", blockIdx.x, blockIdx.y, blockIdx.z,
-                       (int)(stuck - block->thread), where(stuck), stuck->line, stuck->mask);
+        emulated_break(cudaErrorLaunchFailure, "block (%u, %u, %u): %s, whose mask (%#x) others do not share", blockIdx.x, blockIdx.y, blockIdx.z, place_of(stuck).text,
+                       block->thread[stuck].mask);
 }
 
 static struct fiber *take_fiber(void)
