@@ -53,6 +53,7 @@
     X(eval) \
     X(imported) \
     X(emulated) \
+    X(emulated_libraries) \
     X(deep) \
     X(cudnn_offers)
 
