@@ -39,9 +39,9 @@ static struct kind *kind_of(struct kinds *kinds, const struct plan *plan, int nu
     char name[KIND_ROOM];
     struct text text;
     text_begin(&text, name, sizeof name);
-    for (int i = 0; i < plan->graph->n_nodes; i++)
+    for (int i = 0; i < plan->request.graph->n_nodes; i++)
         if (plan->owner[i] == number)
-            text_add(&text, "%s%s", text.used ? " + " : "", plan->graph->nodes[i].layer->kind);
+            text_add(&text, "%s%s", text.used ? " + " : "", plan->request.graph->nodes[i].layer->kind);
     return find(kinds, name);
 }
 
@@ -70,7 +70,7 @@ static int backward(struct plan *plan, const struct step *step, struct kinds *ki
         kind_of(kinds, plan, i)->ns[1][round] += between - begin;
         for (int k = 0; k < operation->n_inputs; k++)
             if (operation->sums[k])
-                plan->backend->accumulate(plan->device, operation->sums[k], operation->inputs[k]);
+                plan->request.backend->accumulate(plan->request.device, operation->sums[k], operation->inputs[k]);
         find(kinds, "(sums of gradients)")->ns[1][round] += door_now_ns() - between;
     }
     return 0;
@@ -95,8 +95,8 @@ static void print(const struct plan *plan, struct kinds *kinds)
     printf("%-32s %4s %12s %12s %8s\n", "operation", "n", "forward us", "backward us", "share");
     for (int i = 0; i < kinds->n; i++)
         printf("%-32s %4d %12.1f %12.1f %7.1f%%\n", kinds->rows[i].name, kinds->rows[i].n, us[i][0], us[i][1], 100 * (us[i][0] + us[i][1]) / all);
-    printf("%s, %s, batch %d: %.0f us a step, %.0f images/s, plan %.1f MiB, %.0f KiB an image\n", plan->graph->name, plan->backend->name, plan->batch, all,
-           plan->batch * 1e6 / all, (double)plan_bytes(plan) / 0x1p20, (double)plan_bytes(plan) / plan->batch / 1024);
+    printf("%s, %s, batch %d: %.0f us a step, %.0f images/s, plan %.1f MiB, %.0f KiB an image\n", plan->request.graph->name, plan->request.backend->name, plan->request.batch, all,
+           plan->request.batch * 1e6 / all, (double)plan_bytes(plan) / 0x1p20, (double)plan_bytes(plan) / plan->request.batch / 1024);
 }
 
 static int measure(const struct graph *graph, int batch, struct error *error)

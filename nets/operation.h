@@ -25,12 +25,7 @@ struct operation {
 };
 
 struct plan {
-    const struct backend *backend;
-    struct device *device;
-    const struct graph *graph;
-    int batch;
-    bool training;
-    enum precision precision;
+    struct plan_request request;   /* what it was made for */
     bool packed;                   /* the operations' own weights were filled at least once */
     struct recording recordings[2]; /* by turn */
     struct operation *operations;

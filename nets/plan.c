@@ -28,7 +28,7 @@ int operation_backward(struct plan *plan, int number, const struct step *step, c
         return -1;
     for (int k = 0; k < operation->n_inputs; k++)
         if (operation->sums[k])
-            plan->backend->accumulate(plan->device, operation->sums[k], operation->inputs[k]);
+            plan->request.backend->accumulate(plan->request.device, operation->sums[k], operation->inputs[k]);
     if (operation->end > operation->begin && hooks && hooks->mark)
         hooks->mark(hooks->context, operation->begin, operation->end);
     return 0;
@@ -56,13 +56,13 @@ static int enqueue_forward(struct plan *plan, const struct step *step, const str
 
 static bool captures(const struct plan *plan, const struct step *step)
 {
-    return plan->backend->captures && step->fixed && step->repack && plan->recordings[step->turn].steps > 1;
+    return plan->request.backend->captures && step->fixed && step->repack && plan->recordings[step->turn].steps > 1;
 }
 
 int plan_forward(struct plan *plan, const struct step *step, const struct plan_hooks *hooks, struct error *error)
 {
     struct recording *recording = &plan->recordings[step->turn];
-    plan->backend->begin(plan->device, step);
+    plan->request.backend->begin(plan->request.device, step);
     recording->steps += recording->steps < 2;
     bool kept = captures(plan, step);
     if (!kept)
@@ -72,7 +72,7 @@ int plan_forward(struct plan *plan, const struct step *step, const struct plan_h
 
 int plan_backward(struct plan *plan, const struct step *step, const struct plan_hooks *hooks, struct error *error)
 {
-    ASSERT(plan->training);
+    ASSERT(plan->request.training);
     if (captures(plan, step)) {
         const struct recording *recording = &plan->recordings[step->turn];
         if (recording->backward ? recording_backward(plan, step, error) : recording_keep_backward(plan, step, hooks, error))
@@ -90,12 +90,12 @@ int plan_backward(struct plan *plan, const struct step *step, const struct plan_
 
 int plan_result(struct plan *plan, int turn, struct step_result *result, struct error *error)
 {
-    return plan->backend->result(plan->operations[plan->n - 1].op, turn, result, error);
+    return plan->request.backend->result(plan->operations[plan->n - 1].op, turn, result, error);
 }
 
 void plan_logits(struct plan *plan, float *logits)
 {
-    plan->backend->tensor_out(plan->device, plan->operations[plan->n - 1].inputs[0], false, logits);
+    plan->request.backend->tensor_out(plan->request.device, plan->operations[plan->n - 1].inputs[0], false, logits);
 }
 
 size_t plan_bytes(const struct plan *plan) { return plan->bytes; }
@@ -110,9 +110,9 @@ void plan_describe(const struct plan *plan, char *buffer, size_t bytes)
         struct shape out = operation->output.shape;
         text_add(&text, "%s", operation->node->name);
         text_pad(&text, NAME_END);
-        for (int k = 0, first = 1; k < plan->graph->n_nodes; k++)
+        for (int k = 0, first = 1; k < plan->request.graph->n_nodes; k++)
             if (plan->owner[k] == i) {
-                text_add(&text, "%s%s", first ? "" : " + ", plan->graph->nodes[k].layer->kind);
+                text_add(&text, "%s%s", first ? "" : " + ", plan->request.graph->nodes[k].layer->kind);
                 first = 0;
             }
         text_pad(&text, KINDS_END);

@@ -41,7 +41,7 @@ static void parameter_range(struct operation *operation, const struct graph *gra
 static bool is_in_time(const struct plan *plan, const struct operation *operation, const struct node *next)
 {
     for (int k = 0; k < next->n_inputs; k++)
-        if (next->inputs[k] != operation->last && &plan->graph->nodes[next->inputs[k]] > operation->node)
+        if (next->inputs[k] != operation->last && &plan->request.graph->nodes[next->inputs[k]] > operation->node)
             return false;
     return true;
 }
@@ -58,7 +58,7 @@ static void read_also(struct operation *operation, const struct node *node)
 static bool absorb(const struct plan *plan, struct operation *operation, const struct node *next)
 {
     const struct layer *layer = operation->node->layer;
-    if (!layer->absorb || !is_in_time(plan, operation, next) || !layer->absorb(&operation->args, next, &plan->backend->fusions))
+    if (!layer->absorb || !is_in_time(plan, operation, next) || !layer->absorb(&operation->args, next, &plan->request.backend->fusions))
         return false;
     read_also(operation, next);
     return true;
@@ -66,7 +66,7 @@ static bool absorb(const struct plan *plan, struct operation *operation, const s
 
 static void fuse(struct plan *plan)
 {
-    const struct graph *graph = plan->graph;
+    const struct graph *graph = plan->request.graph;
     for (int i = 0; i < graph->n_nodes; i++)
         plan->owner[i] = -1;
     for (int i = 0; i < graph->n_nodes; i++) {
@@ -109,7 +109,7 @@ static void connect(struct plan *plan, int number, struct op_request *request)
     operation->differentiable = node->n_params > 0;
     for (int k = 0; k < operation->n_inputs; k++) {
         struct operation *producer = &plan->operations[plan->owner[operation->from[k]]];
-        bool want = plan->training && producer->differentiable;
+        bool want = plan->request.training && producer->differentiable;
         operation->inputs[k] = &producer->output;
         if (want && read_later(plan, number, k)) {
             operation->views[k] = producer->output;
@@ -124,23 +124,24 @@ static void connect(struct plan *plan, int number, struct op_request *request)
 
 static int prepare(struct plan *plan, int number, struct error *error)
 {
-    const struct graph *graph = plan->graph;
+    const struct graph *graph = plan->request.graph;
     struct operation *operation = &plan->operations[number];
     const struct node *node = operation->node;
     struct op_request request = {
-        .device = plan->device, .training = plan->training, .precision = plan->precision, .batch = plan->batch, .n_inputs = operation->n_inputs, .output = &operation->output,
+        .device = plan->request.device, .training = plan->request.training, .precision = plan->request.precision, .batch = plan->request.batch,
+        .n_inputs = operation->n_inputs, .output = &operation->output,
     };
     operation->output.shape = graph->nodes[operation->last].out;
-    operation->output.batch = plan->batch;
-    operation->output.precision = plan->precision;
+    operation->output.batch = plan->request.batch;
+    operation->output.precision = plan->request.precision;
     for (int i = 0; i < node->n_params; i++)
         request.params[i] = &graph->params.rows[node->params[i]];
     for (int i = 0; i < node->n_stats; i++)
         request.stats[i] = &graph->stats.rows[node->stats[i]];
     connect(plan, number, &request);
-    if (node->layer->prepare(plan->backend, &operation->op, &request, &operation->args, error))
+    if (node->layer->prepare(plan->request.backend, &operation->op, &request, &operation->args, error))
         return -1;
-    operation->backward = plan->training && operation->differentiable;
+    operation->backward = plan->request.training && operation->differentiable;
     ASSERT(!operation->backward || operation->op->calls->backward);
     return 0;
 }
@@ -195,7 +196,7 @@ static int list_spans(struct plan *plan, struct span **list)
                 continue;
             if (operation->sums[k])
                 want(list, &n, producer->output.bytes, now, now, &operation->views[k].gradient);
-            else if (plan->training && producer->differentiable)
+            else if (plan->request.training && producer->differentiable)
                 want(list, &n, producer->output.bytes, now, gradient_use(plan, (int)(producer - plan->operations)), &producer->output.gradient);
         }
     }
@@ -211,7 +212,7 @@ static int bind(struct plan *plan, struct span **list, int n, struct error *erro
         plan->bytes += round_up(plan->operations[i].op->saved_bytes, DOOR_ALIGNMENT);
         scratch = size_max(scratch, plan->operations[i].op->scratch_bytes);
     }
-    if (plan->backend->allocate(plan->device, &plan->memory, plan->bytes + scratch, "plan", error))
+    if (plan->request.backend->allocate(plan->request.device, &plan->memory, plan->bytes + scratch, "plan", error))
         return -1;
     char *base = plan->memory;
     for (int i = 0; i < n; i++)
@@ -251,7 +252,7 @@ static int place(struct plan *plan, struct error *error)
 static int make(struct plan *plan, struct error *error)
 {
     void *block;
-    size_t nodes = (size_t)plan->graph->n_nodes;
+    size_t nodes = (size_t)plan->request.graph->n_nodes;
     if (door_allocate(&block, nodes * sizeof *plan->operations, "operations of a plan", error))
         return -1;
     plan->operations = block;
@@ -259,7 +260,7 @@ static int make(struct plan *plan, struct error *error)
         return -1;
     plan->owner = block;
     fuse(plan);
-    for (int turn = 0; turn < 2 && plan->backend->captures; turn++)
+    for (int turn = 0; turn < 2 && plan->request.backend->captures; turn++)
         if (recording_init(&plan->recordings[turn], plan->n, error))
             return -1;
     for (int i = 0; i < plan->n; i++)
@@ -276,9 +277,7 @@ int plan_make(struct plan **result, const struct plan_request *request, struct e
     if (door_allocate(&block, sizeof **result, "plan", error))
         return -1;
     struct plan *plan = block;
-    *plan = (struct plan){
-        .backend = request->backend, .device = request->device, .graph = request->graph, .batch = request->batch, .training = request->training, .precision = request->precision,
-    };
+    *plan = (struct plan){ .request = *request };
     if (make(plan, error)) {
         plan_free(plan);
         return -1;
@@ -291,13 +290,13 @@ void plan_free(struct plan *plan)
 {
     if (!plan)
         return;
-    for (int turn = 0; turn < 2 && plan->backend->captures; turn++)
-        recording_release(&plan->recordings[turn], plan->backend->captures);
+    for (int turn = 0; turn < 2 && plan->request.backend->captures; turn++)
+        recording_release(&plan->recordings[turn], plan->request.backend->captures);
     for (int i = 0; i < plan->n; i++)
         if (plan->operations[i].op)
             plan->operations[i].op->calls->free(plan->operations[i].op);
     if (plan->memory)
-        plan->backend->release(plan->device, plan->memory);
+        plan->request.backend->release(plan->request.device, plan->memory);
     door_free(plan->owner);
     door_free(plan->operations);
     door_free(plan);

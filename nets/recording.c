@@ -28,10 +28,10 @@ void recording_release(struct recording *recording, const struct capture_calls *
 /* Ends a capture and launches it. */
 static int seal(struct plan *plan, struct capture **capture, struct error *error)
 {
-    const struct capture_calls *calls = plan->backend->captures;
-    if (calls->end(plan->device, capture, error))
+    const struct capture_calls *calls = plan->request.backend->captures;
+    if (calls->end(plan->request.device, capture, error))
         return -1;
-    return *capture ? calls->launch(plan->device, *capture, error) : 0;
+    return *capture ? calls->launch(plan->request.device, *capture, error) : 0;
 }
 
 /* What failed inside of a capture leaves it open. */
@@ -39,8 +39,8 @@ static int abandon(struct plan *plan)
 {
     struct capture *capture = NULL;
     struct error second = { 0 };
-    if (plan->backend->captures->end(plan->device, &capture, &second) == 0)
-        plan->backend->captures->free(capture);
+    if (plan->request.backend->captures->end(plan->request.device, &capture, &second) == 0)
+        plan->request.backend->captures->free(capture);
     return -1;
 }
 
@@ -56,7 +56,7 @@ static int keep_part(struct plan *plan, const struct step *step, const struct pl
         if (hooks->need(hooks->context, part->begin, part->end, error))
             return -1;
     }
-    if (plan->backend->captures->begin(plan->device, error))
+    if (plan->request.backend->captures->begin(plan->request.device, error))
         return -1;
     int first = *i;
     for (; *i < plan->n && (*i == first || !plan_wants(plan, *i, hooks)); ++*i)
@@ -78,7 +78,7 @@ int recording_keep_forward(struct plan *plan, const struct step *step, const str
 int recording_keep_backward(struct plan *plan, const struct step *step, const struct plan_hooks *hooks, struct error *error)
 {
     struct recording *recording = &plan->recordings[step->turn];
-    if (plan->backend->captures->begin(plan->device, error))
+    if (plan->request.backend->captures->begin(plan->request.device, error))
         return -1;
     for (int i = plan->n - 1; i >= 0; i--)
         if (operation_backward(plan, i, step, hooks, error))
@@ -96,7 +96,7 @@ int recording_forward(struct plan *plan, const struct step *step, const struct p
         const struct recorded_part *part = &recording->parts[i];
         if (part->end && hooks->need(hooks->context, part->begin, part->end, error))
             return -1;
-        if (part->capture && plan->backend->captures->launch(plan->device, part->capture, error))
+        if (part->capture && plan->request.backend->captures->launch(plan->request.device, part->capture, error))
             return -1;
     }
     return 0;
@@ -105,5 +105,5 @@ int recording_forward(struct plan *plan, const struct step *step, const struct p
 int recording_backward(struct plan *plan, const struct step *step, struct error *error)
 {
     struct capture *back = plan->recordings[step->turn].back;
-    return back ? plan->backend->captures->launch(plan->device, back, error) : 0;
+    return back ? plan->request.backend->captures->launch(plan->request.device, back, error) : 0;
 }
