@@ -85,7 +85,7 @@ wrong_words()
     refuse 2 'train: --output: want a folder after it, got nothing' train small.ini --output
     refuse 2 'config: want a config file first, got "--all"; onestep config --help' config --all
     refuse 2 'config: want --set section.key=value, got "--output"' config small.ini --output x
-    refuse 2 'info: want no argument, got "cpu"' info cpu
+    refuse 2 'info: want --check or nothing, got "cpu"' info cpu
 }
 
 wrong_set()
