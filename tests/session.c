@@ -6,8 +6,10 @@
 #include "nets/layers.h"
 #include "nets/network.h"
 #include "tests/tests.h"
+#include "trainer/choose.h"
 #include "trainer/message.h"
 #include "trainer/server.h"
+#include "trainer/worker.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +77,35 @@ static void build_graph(struct session *session)
     assert_int_equal(graph_finish(&session->graph, &session->error), 0);
 }
 
+/* "cuda:0,1" for three workers: 0, 1, 0. */
+static void deal(struct session *session, const char *gpus)
+{
+    char *devices = session->config.workers.devices;
+    size_t used = (size_t)snprintf(devices, CONFIG_TEXT, "cuda:"), n = strlen(gpus);
+    assert_true(strncmp(gpus, "cuda:", 5) == 0);
+    for (size_t k = 0; k < (size_t)session->config.workers.count; k++)
+        used += (size_t)snprintf(devices + used, CONFIG_TEXT - used, "%s%c", k ? "," : "", gpus[5 + 2 * k % (n - 4)]);
+    assert_true(used < CONFIG_TEXT);
+}
+
+static void settle_devices(struct session *session)
+{
+    struct config *config = &session->config;
+    struct error why = { 0 };
+    const char *everywhere = getenv("ONESTEP_SESSIONS");
+    bool fast = strcmp(config->cpu.backend, "lanes") == 0;
+    if (everywhere && fast && strcmp(config->workers.devices, "auto") == 0)
+        deal(session, everywhere);
+    if (strncmp(config->workers.devices, "cuda", 4) != 0)
+        snprintf(config->workers.devices, CONFIG_TEXT, "cpu");
+    if (devices_read(&session->devices, config, choose_gpus(&why), "test", &session->error))
+        fail_msg("%s; %s", session->error.text, why.text);
+    if (config->train.deterministic == AUTOMATIC)
+        config->train.deterministic = 1;
+    choose_gpu_settings(config);
+    session->backend = session->devices.n ? gpu_backend : fast ? &backend_lanes : &backend_reference;
+}
+
 void session_open(struct session *session, const char *const *settings)
 {
     memset(session, 0, sizeof *session);
@@ -84,7 +115,7 @@ void session_open(struct session *session, const char *const *settings)
     set_all(session, settings);
     if (config_check(&session->config, "test", &session->error))
         fail_msg("%s", session->error.text);
-    session->backend = strcmp(session->config.cpu.backend, "reference") == 0 ? &backend_reference : &backend_lanes;
+    settle_devices(session);
     open_data(session);
     build_graph(session);
 }
@@ -137,10 +168,16 @@ static void follow(struct session *session)
 
 int session_run(struct session *session)
 {
-    const struct run_request request = {
+    struct run_request request = {
         .config = &session->config, .backend = session->backend, .graph = &session->graph, .train = &session->train, .test = &session->test,
         .k = (int)session->config.workers.count, .resume = session->prepare_resume != NULL,
     };
+    if (session->devices.n) {
+        request.places = session->devices.places;
+        request.n_server_places = session->devices.n_server;
+        request.server_backend = session->devices.n_server ? NULL : host_backend;
+        memcpy(request.server_places, session->devices.server, sizeof request.server_places);
+    }
     if (run_open(&session->run, &request, &session->error))
         return -1;
     if (session->prepare_resume) {
@@ -160,6 +197,8 @@ int session_run(struct session *session)
     }
     follow(session);
     int result = run_join(session->run, &session->error);
+    for (int k = 0; k < session->run->k && result == 0; k++)
+        result = session->backend->sync(session->run->workers[k].device, &session->error);
     session->allocations = door_calls(DOOR_ALLOCATE) - allocations;
     return result;
 }

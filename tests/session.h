@@ -1,8 +1,10 @@
 /* A small run in memory, for tests: the built-in digits pooled to 7 x 7, one hidden layer, sixteen buckets. Everything the program does, but for files
- * and the terminal; settings are those of a config. */
+ * and the terminal; settings are those of a config. It runs on the CPU where they name no GPUs; the environment's ONESTEP_SESSIONS ("cuda:0,1") deals the workers of
+ * sessions on the CPU's fast backend to GPUs in turn, so that every subject runs there too. */
 #ifndef TESTS_SESSION_H
 #define TESTS_SESSION_H
 
+#include "trainer/devices.h"
 #include "trainer/run.h"
 
 enum { SESSION_ITERATIONS = 60 }; /* the most that evaluations are kept of */
@@ -12,6 +14,7 @@ struct session {
     struct dataset train, test;
     struct graph graph;
     const struct backend *backend;
+    struct devices devices;   /* n 0: the CPU */
     struct run *run;
     float *weights;           /* of session_weights */
     struct error error;       /* of run_open, run_start or run_join */

@@ -10,6 +10,9 @@
 
 enum { K_MOST = 16 };
 
+/* Of losses, as powers of two: with so many gradients judged, and with one less. */
+struct scaling { int now, before; int64_t clean; };
+
 struct simulation {
     const struct config *config;
     const struct session *session;
@@ -22,9 +25,11 @@ struct simulation {
     uint8_t *pixels;
     int32_t *labels;
     int64_t *index;
+    struct step step;   /* its vectors are the device's */
     float *w, *v;
     float *average;     /* of w */
     float *mean_square; /* DC-ASGD's */
+    struct scaling scalings[K_MOST]; /* by worker; synchronous: the first is everybody's */
 };
 
 static void *room(size_t n, size_t bytes)
@@ -55,16 +60,71 @@ static void load_batch(struct simulation *s, int64_t j)
     }
 }
 
-static void gradient(struct simulation *s, const float *weights, int64_t j, float *g)
+static void gradient(struct simulation *s, const float *weights, int64_t j, int scale, float *g)
 {
     struct error error = { 0 };
     load_batch(s, j);
-    const struct step step = {
-        .weights = weights, .gradient = g, .repack = true, .pixels = s->pixels, .labels = s->labels, .index = s->index, .n = (int)s->config->data.batch,
-        .seed = (uint64_t)s->config->train.seed,
+    s->step.loss_scale = (float)pow(2, scale);
+    const struct backend *backend = s->session->backend;
+    size_t batch = (size_t)s->config->data.batch;
+    backend->copy(s->device, (float *)s->step.weights, weights, s->n);
+    backend->upload(s->device, (uint8_t *)s->step.pixels, s->pixels, batch * shape_count(s->session->graph.nodes[0].out));
+    backend->upload(s->device, (int32_t *)s->step.labels, s->labels, batch * sizeof *s->labels);
+    backend->upload(s->device, (int64_t *)s->step.index, s->index, batch * sizeof *s->index);
+    assert_int_equal(plan_forward(s->plan, &s->step, NULL, &error), 0);
+    assert_int_equal(plan_backward(s->plan, &s->step, NULL, &error), 0);
+    backend->copy(s->device, g, s->step.gradient, s->n);
+    assert_int_equal(backend->sync(s->device, &error), 0);
+}
+
+static void *on_device(struct simulation *s, size_t n, size_t bytes)
+{
+    struct error error = { 0 };
+    void *block;
+    assert_int_equal(s->session->backend->allocate(s->device, &block, n * bytes, "a simulation", &error), 0);
+    return block;
+}
+
+static void prepare_step(struct simulation *s)
+{
+    size_t batch = (size_t)s->config->data.batch;
+    s->step = (struct step){
+        .weights = on_device(s, s->n, sizeof(float)), .gradient = on_device(s, s->n, sizeof(float)), .repack = true,
+        .pixels = on_device(s, batch, shape_count(s->session->graph.nodes[0].out)), .labels = on_device(s, batch, sizeof *s->labels), .index = on_device(s, batch, sizeof *s->index),
+        .n = (int)batch, .seed = (uint64_t)s->config->train.seed,
     };
-    assert_int_equal(plan_forward(s->plan, &step, NULL, &error), 0);
-    assert_int_equal(plan_backward(s->plan, &step, NULL, &error), 0);
+}
+
+static void release_step(struct simulation *s)
+{
+    const void *const blocks[] = { s->step.weights, s->step.gradient, s->step.pixels, s->step.labels, s->step.index };
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+        s->session->backend->release(s->device, (void *)blocks[i]);
+}
+
+/* ---- section 9 ---- */
+
+static bool overflows(const struct simulation *s, const float *g)
+{
+    bool finite = true;
+    for (size_t i = 0; i < s->n; i++)
+        finite &= isfinite(g[i]);
+    return s->config->train.precision == PRECISION_FP16 && !finite;
+}
+
+static void judge(const struct simulation *s, struct scaling *scaling, int used, bool overflow)
+{
+    const int64_t interval = s->config->train.loss_scale_every;
+    int next = scaling->now;
+    scaling->clean = overflow ? 0 : scaling->clean + 1;
+    if (overflow && interval && used > 0 && used - 1 < next)
+        next = used - 1;
+    if (interval && scaling->clean == interval) {
+        next = next < 24 ? next + 1 : 24;
+        scaling->clean = 0;
+    }
+    scaling->before = scaling->now;
+    scaling->now = next;
 }
 
 /* ---- sections 3 and 5: the global update by d = scale * (g + decay * W) ---- */
@@ -118,13 +178,18 @@ static void sum_times(const struct simulation *s, float *const *gradients, float
     }
 }
 
-static void update_mean(struct simulation *s, float *const *gradients, int64_t t)
+/* The gradients were computed with a loss scale of 2^used. */
+static void update_mean(struct simulation *s, float *const *gradients, int64_t t, int used)
 {
     float *mean = vector(s), part = 1.0f / (float)s->k;
     sum_times(s, gradients, part, mean);
+    bool skip = overflows(s, mean);
     sum_times(s, gradients, part * clipping(s, mean), mean);
-    update(s, mean, 1, schedule_rate(&s->schedule, t), (float)s->config->optimizer.momentum);
-    average(s, t, 1);
+    if (!skip) {
+        update(s, mean, 1, schedule_rate(&s->schedule, t), (float)s->config->optimizer.momentum);
+        average(s, t, 1);
+    }
+    judge(s, &s->scalings[0], used, skip);
     free(mean);
 }
 
@@ -150,9 +215,10 @@ static void ssgd(struct simulation *s, int64_t iterations)
     for (int k = 0; k < s->k; k++)
         g[k] = vector(s);
     for (int64_t t = 0; t < iterations; t++) {
+        const int scale = s->scalings[0].now;
         for (int k = 0; k < s->k; k++)
-            gradient(s, s->w, t * s->k + k, g[k]);
-        update_mean(s, g, t);
+            gradient(s, s->w, t * s->k + k, scale, g[k]);
+        update_mean(s, g, t, scale);
     }
     for (int k = 0; k < s->k; k++)
         free(g[k]);
@@ -171,8 +237,14 @@ static void asgd(struct simulation *s, int64_t iterations)
     for (int k = 0; k < s->k; k++)
         copy(s, sent[k] = vector(s), s->w);
     for (int64_t j = 0; j < iterations * s->k; j++) {
-        int k = (int)(j % s->k);
-        gradient(s, sent[k], j, g);
+        int k = (int)(j % s->k), used = s->scalings[k].now;
+        gradient(s, sent[k], j, used, g);
+        bool skip = overflows(s, g);
+        judge(s, &s->scalings[k], used, skip);
+        if (skip) {
+            copy(s, sent[k], s->w);
+            continue;
+        }
         scale(s, g, clipping(s, g));
         if (compensates)
             compensate(s, g, s->w, sent[k], mean_square, lambda, (float)config->async.ms_decay);
@@ -229,12 +301,18 @@ static void local_update(const struct simulation *s, const struct delayed *worke
 static void choose_next(const struct simulation *s, const struct delayed *worker, const float *before, int64_t t)
 {
     int rule = s->config->odsgd.local_update;
-    if (rule == LOCAL_NONE)
+    const bool overflow = overflows(s, worker->g);
+    struct delayed quiet = *worker;
+    if (overflow)
+        quiet.g = vector(s); /* P_t as it is */
+    if (rule == LOCAL_NONE || (overflow && rule != LOCAL_PREDICT))
         copy(s, worker->next, s->w);
     else if (rule == LOCAL_PREDICT)
-        predict(s, worker, schedule_rate(&s->schedule, t));
+        predict(s, &quiet, schedule_rate(&s->schedule, t));
     else
         local_update(s, worker, before, t);
+    if (overflow)
+        free(quiet.g);
 }
 
 static void odsgd(struct simulation *s, int64_t iterations, void (*look)(const struct simulated_step *step))
@@ -247,13 +325,14 @@ static void odsgd(struct simulation *s, int64_t iterations, void (*look)(const s
         copy(s, workers[k].l, s->w);
     }
     for (int64_t t = 0; t < iterations; t++) {
+        const int used = t <= s->config->odsgd.warmup ? s->scalings[0].now : s->scalings[0].before;
         for (int k = 0; k < s->k; k++)
-            gradient(s, workers[k].l, t * s->k + k, workers[k].g);
+            gradient(s, workers[k].l, t * s->k + k, used, workers[k].g);
         copy(s, w, s->w);
         copy(s, v, s->v);
         for (int k = 0; k < s->k && t >= s->config->odsgd.warmup; k++)
             choose_next(s, &workers[k], before, t);
-        update_mean(s, gradients, t);
+        update_mean(s, gradients, t, used);
         for (int k = 0; k < s->k; k++)
             copy(s, workers[k].l, t >= s->config->odsgd.warmup ? workers[k].next : s->w);
         if (look)
@@ -281,18 +360,21 @@ static void prepare(struct simulation *s)
     int64_t per_epoch = data->n / (s->k * config->data.batch); /* iterations */
     int64_t length = config->train.iterations ? config->train.iterations : config->train.epochs * per_epoch;
     assert_true(s->k <= K_MOST);
-    assert_int_equal(session->backend->device_open(&s->device, -1, &error), 0);
+    assert_int_equal(session->backend->device_open(&s->device, session->devices.n ? session->devices.places[0] : -1, &error), 0);
     assert_int_equal(plan_make(&s->plan, &(struct plan_request){ session->backend, s->device, &session->graph, (int)batch, true, (enum precision)session->config.train.precision }, &error), 0);
     s->schedule = (struct schedule){ config, length, per_epoch };
     s->pixels = room(batch * (size_t)data->channels * (size_t)data->height * (size_t)data->width, 1);
     s->labels = room(batch, sizeof *s->labels);
     s->index = room(batch, sizeof *s->index);
+    prepare_step(s);
     s->w = vector(s);
     s->v = vector(s);
     s->decay = vector(s);
     graph_init_weights(&session->graph, (uint64_t)config->train.seed, s->w);
     s->average = vector(s);
     copy(s, s->average, s->w);
+    for (int k = 0; k < s->k && config->train.precision == PRECISION_FP16; k++)
+        s->scalings[k].now = s->scalings[k].before = (int)log2(config->train.loss_scale);
     for (int i = 0; i < session->graph.params.n; i++) {
         const struct param *row = &session->graph.params.rows[i];
         for (size_t j = 0; j < row->count; j++)
@@ -313,6 +395,7 @@ float *simulate_average(const struct session *session, int64_t iterations, float
     else
         asgd(&s, iterations);
     plan_free(s.plan);
+    release_step(&s);
     session->backend->device_close(s.device);
     free(s.pixels);
     free(s.labels);
