@@ -173,6 +173,12 @@ RESUMES(odsgd_predict_clipped, "train.algorithm=odsgd", "odsgd.local_update=pred
 RESUMES(odsgd_behind_a_link, "train.algorithm=odsgd", "odsgd.warmup=3", "link.bandwidth_gbps=1", "link.latency_us=500")
 RESUMES(asgd_in_turn, "train.algorithm=asgd", "workers.count=3")
 RESUMES(asgd_in_turn_clipped, "train.algorithm=asgd", "optimizer.clip_norm=0.1", "train.ema_decay=0.9")
+#define FP16 "cpu.backend=reference", "train.precision=fp16", "train.loss_scale=16777216", "train.loss_scale_every=3"
+RESUMES(ssgd_in_fp16, "train.algorithm=ssgd", FP16)
+RESUMES(odsgd_predict_in_fp16, "train.algorithm=odsgd", "odsgd.local_update=predict", "odsgd.warmup=3", FP16)
+RESUMES(odsgd_adc_in_fp16, "train.algorithm=odsgd", "odsgd.local_update=adc", "odsgd.warmup=0", FP16)
+RESUMES(asgd_in_turn_in_fp16, "train.algorithm=asgd", "workers.count=3", FP16)
+RESUMES(asgd_in_fp16_behind_a_link, "train.algorithm=asgd", "link.bandwidth_gbps=1", "link.latency_us=500", FP16)
 RESUMES(dcasgd_in_turn, "train.algorithm=dcasgd", "async.adaptive=true", "workers.count=2")
 
 /* A recorded run, and replays of it that are interrupted. */
@@ -241,7 +247,8 @@ int test_resume(void)
         cmocka_unit_test(ssgd), cmocka_unit_test(ssgd_clipped_averaged), cmocka_unit_test(odsgd_none), cmocka_unit_test(odsgd_sgd), cmocka_unit_test(odsgd_dc),
         cmocka_unit_test(odsgd_dc_local), cmocka_unit_test(odsgd_adc), cmocka_unit_test(odsgd_predict), cmocka_unit_test(odsgd_predict_at_once),
         cmocka_unit_test(odsgd_predict_clipped), cmocka_unit_test(odsgd_behind_a_link), cmocka_unit_test(asgd_in_turn), cmocka_unit_test(asgd_in_turn_clipped),
-        cmocka_unit_test(dcasgd_in_turn), cmocka_unit_test(asgd_replayed), cmocka_unit_test(dcasgd_replayed), cmocka_unit_test(asgd_replayed_behind_a_link),
+        cmocka_unit_test(ssgd_in_fp16), cmocka_unit_test(odsgd_predict_in_fp16),
+        cmocka_unit_test(odsgd_adc_in_fp16), cmocka_unit_test(asgd_in_turn_in_fp16), cmocka_unit_test(asgd_in_fp16_behind_a_link), cmocka_unit_test(dcasgd_in_turn), cmocka_unit_test(asgd_replayed), cmocka_unit_test(dcasgd_replayed), cmocka_unit_test(asgd_replayed_behind_a_link),
         cmocka_unit_test(asgd_free), cmocka_unit_test(none_is_stuck), cmocka_unit_test(none_is_taken_where_none_is_wanted),
     };
     return cmocka_run_group_tests_name("resume", tests, NULL, NULL);

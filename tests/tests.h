@@ -48,14 +48,17 @@
     X(resnet_imagenet) \
     X(plan) \
     X(precision) \
+    X(scaling) \
     X(config) \
     X(weights) \
     X(eval) \
     X(imported) \
+    X(gpus) \
     X(emulated) \
     X(emulated_libraries) \
     X(deep) \
-    X(cudnn_offers)
+    X(cudnn_offers) \
+    X(cuda_plans)
 
 #define X(name) int test_##name(void);
 TEST_SUBJECTS(X)

@@ -51,6 +51,8 @@ struct config {
         int bn_stats;
         double ema_decay; /* 0: off */
         int precision; /* AUTOMATIC or enum precision (nets/backend.h) */
+        double loss_scale;
+        int64_t loss_scale_every; /* 0: it stays */
     } train;
     struct {
         double lr, momentum, weight_decay;

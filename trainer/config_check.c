@@ -4,6 +4,7 @@
 #include "trainer/config_table.h"
 #include "trainer/interval.h"
 
+#include <math.h>
 #include <string.h>
 
 static int check_required(const struct config *config, const char *name, struct error *error)
@@ -67,10 +68,18 @@ static int check_schedule(const struct config *config, const char *name, struct 
     return 0;
 }
 
+static int check_precision(const struct config *config, const char *name, struct error *error)
+{
+    int exponent;
+    if (frexp(config->train.loss_scale, &exponent) == 0.5)
+        return 0;
+    return fail(error, EXIT_USAGE, "%s: [train] loss_scale: want a power of two, which changes no bit of a gradient, got %g", name, config->train.loss_scale);
+}
+
 int config_check(const struct config *config, const char *name, struct error *error)
 {
     if (check_required(config, name, error) || check_length(config, name, error) || check_async(config, name, error) ||
-        check_checkpoint(config, name, error) || check_lists(config, name, error) || check_schedule(config, name, error))
+        check_checkpoint(config, name, error) || check_lists(config, name, error) || check_schedule(config, name, error) || check_precision(config, name, error))
         return -1;
     if (config->workers.reduce == REDUCE_NCCL && config->train.algorithm != ALGORITHM_SSGD)
         return fail(error, EXIT_USAGE, "%s: [workers] reduce: nccl sums for [train] algorithm = ssgd alone", name);

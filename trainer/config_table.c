@@ -47,6 +47,8 @@ const struct config_row config_rows[] = {
     CHOICE(train, bn_stats, BN_STATS_MEAN, "mean|worker0", "mean", "which running statistics evaluation uses: the workers' merge, or worker 0's"),
     REAL(train, ema_decay, 0, 0.999999, "0", "keep a moving average of the weights with this decay an iteration, and evaluate that; 0 for none. It changes no weight"),
     CHOICE(train, precision, AUTOMATIC, "auto|fp32|bf16|fp16", "fp32", "of activations and products; weights and updates are fp32 in any; auto measures fp32 and bf16, and remembers; fp16 scales its losses"),
+    REAL(train, loss_scale, 1, 1 << 24, "65536", "fp16: by what the loss's gradient is multiplied at first, a power of two; an iteration whose gradient overflows is skipped, and the scale halved (arXiv 1710.03740)"),
+    INTEGER(train, loss_scale_every, 0, 1e9, "2000", "fp16: the loss scale doubles after so many iterations without an overflow; 0: it stays as it is"),
 
     REAL(optimizer, lr, 0, 1e6, "0.1", "learning rate, before the schedule's factor"),
     REAL(optimizer, momentum, 0, 0.9999, "0.9", "as PyTorch defines it"),

@@ -16,7 +16,8 @@ enum message_kind {
     MESSAGE_TAKEN,     /* the worker's part of snapshot `value` is there; spare: the ticket of its boundary's iteration, when it has one, or -1 */
     MESSAGE_DONE,      /* nothing more will be pushed; `iteration` was not started */
     /* server to worker */
-    MESSAGE_REPLY,     /* answers the push of (iteration, bucket) with W of `version`, in reply slot `slot`; value: when it has crossed the emulated link */
+    MESSAGE_REPLY,     /* answers the push of (iteration, bucket) with W of `version`, in reply slot `slot`; value: when it has crossed the emulated link;
+                          spare: the loss scale's exponent for the iteration that needs it */
     MESSAGE_FORECAST,  /* the same with P */
     MESSAGE_STOP,      /* start no iteration from `iteration` on */
     MESSAGE_GO,        /* the weights of evaluation `value` are ready; iteration: where the next one is */

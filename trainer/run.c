@@ -3,6 +3,7 @@
 
 #include "base/door.h"
 #include "base/thread.h"
+#include "trainer/loss_scale.h"
 #include "trainer/server_parts.h"
 #include "trainer/worker.h"
 
@@ -100,7 +101,7 @@ static int open_snapshot(struct run *run, bool resume, struct error *error)
     void *block;
     struct declaration declared = algorithm_declare(&run->config);
     const struct snapshot_shape shape = {
-        .backend = run->backend, .graph = run->graph, .declared = &declared, .n_stats = run->n_stats, .synchronous = run->algorithm->synchronous, .k = run->k, .buckets = run->buckets.n,
+        .backend = run->backend, .graph = run->graph, .declared = &declared, .n_stats = run->n_stats, .synchronous = run->algorithm->synchronous, .scaled = loss_scale_is_used(&run->config), .k = run->k, .buckets = run->buckets.n,
         .services = run->service.room,
     };
     if (door_allocate(&block, sizeof *run->snapshot, "the snapshot", error))

@@ -102,8 +102,10 @@ static int take_push(struct server *server, const struct message *push, struct e
     if (!server->clip.held)
         return admit(server, push, error);
     size_t n;
-    const struct message *whole = server_clip_hold(server, push, &n);
-    for (size_t i = 0; whole && i < n; i++)
+    const struct message *whole;
+    if (server_clip_hold(server, push, &whole, &n, error))
+        return -1;
+    for (size_t i = 0; i < n; i++)
         if (admit(server, &whole[i], error))
             return -1;
     return 0;

@@ -10,20 +10,24 @@
 #include "trainer/algorithm.h"
 #include "trainer/ledger.h"
 #include "trainer/link.h"
+#include "trainer/loss_scale.h"
 #include "trainer/optimizer.h"
 #include "trainer/reply.h"
 #include "trainer/run.h"
 #include "trainer/shards.h"
 #include "trainer/tally.h"
 #include "trainer/trace.h"
+#include "trainer/verdict.h"
 
 enum { VERSIONS_MAX = 3, FORECASTS_MAX = 2, WORKERS_MAX = 64 };
 
 /* Pushes that wait for the rest of their gradient (server_clip.c). */
 struct clip {
-    struct message *held;       /* [set][set's size], in order of arrival; NULL: clipping is off */
+    struct message *held;       /* [set][set's size], in order of arrival; NULL: gradients are not gathered */
     size_t *n_held;             /* [set] */
-    float factors[WORKERS_MAX]; /* [set]: what the newest whole gradient is multiplied by */
+    struct verdict verdicts[WORKERS_MAX];  /* [set]: of the newest whole gradient */
+    struct loss_scale scales[WORKERS_MAX]; /* by worker; synchronous: the first is everybody's */
+    struct loss_scale before[WORKERS_MAX]; /* as they were one gradient earlier */
 };
 
 /* What passed between the server and one worker, by bucket. */
@@ -101,9 +105,6 @@ struct server {
     struct ledger ledger;        /* asynchronous: staleness of the pushes served */
     pthread_t thread;
 };
-
-/* min(1, clip_norm / (norm + 1e-6)) for the mean of k whole gradients, as PyTorch's clip_grad_norm_ has it; on a device of that backend. */
-float clip_factor(const struct run *run, const struct backend *backend, struct device *device, const float *const *gradients, int k);
 
 int server_init(struct server *server, struct run *run, struct error *error);
 void server_release(struct server *server);

@@ -6,6 +6,15 @@
 
 #include <string.h>
 
+/* As they are at the boundary: an asynchronous worker's next gradient may have been judged already, though it is not served. */
+static void capture_loss_scales(const struct server *server)
+{
+    const struct run *run = server->run;
+    struct loss_scale *to = (struct loss_scale *)run->snapshot->loss_scales;
+    for (int k = 0; to && k < (run->algorithm->synchronous ? 1 : run->k); k++)
+        to[k] = server->clip.scales[k].judged > server->taking.cut[k] ? server->clip.before[k] : server->clip.scales[k];
+}
+
 void server_capture_bucket(struct server *server, int bucket, const struct vector *weights, int64_t version)
 {
     const struct run *run = server->run;
@@ -20,6 +29,8 @@ void server_capture_bucket(struct server *server, int bucket, const struct vecto
     for (int state = 0; state < SERVER_STATES; state++)
         if (snapshot->states[state])
             server->shards.backend->copy(order, snapshot->states[state] + from, shards_at(shards, &server->states[state], bucket), n);
+    if (run->algorithm->synchronous)
+        capture_loss_scales(server);
     server->taking.buckets_missing--;
 }
 
@@ -89,6 +100,7 @@ int server_capture_all(struct server *server, struct error *error)
     snapshot->came = tally->came[0];
     snapshot->next_ticket = service_next_ticket(&run->service, run->iterations * run->k);
     capture_record(server);
+    capture_loss_scales(server);
     server_capture_place(server, true);
     return 0;
 }

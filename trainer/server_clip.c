@@ -1,4 +1,4 @@
-/* Clipping by global norm on the server's side (docs/algorithms.md, section 3): the norm is of the whole gradient, so the pushes that make it up are held until
+/* Clipping by global norm and overflows on the server's side (docs/algorithms.md, sections 3 and 9): both are of the whole gradient, so the pushes that make it up are held until
  * the last of them is there, and then go on as if they had come at once. A set of them is what one norm is of: all workers' pushes of one iteration, two
  * of which can be under way, or, asynchronously, one worker's push of all buckets. */
 #include "trainer/server_parts.h"
@@ -7,15 +7,6 @@
 #include "trainer/message.h"
 #include "trainer/worker.h"
 
-#include <math.h>
-
-float clip_factor(const struct run *run, const struct backend *backend, struct device *device, const float *const *gradients, int k)
-{
-    double norm = sqrt(backend->square_sum(device, gradients, k, 1.0f / (float)k, run->graph->params.total));
-    double factor = run->config.optimizer.clip_norm / (norm + 1e-6);
-    return factor > 1 ? 1 : (float)factor;
-}
-
 static size_t sets(const struct run *run) { return run->algorithm->synchronous ? 2 : (size_t)run->k; }
 static size_t set_size(const struct run *run) { return (size_t)run->buckets.n * (size_t)(run->algorithm->synchronous ? run->k : 1); }
 
@@ -23,9 +14,11 @@ int server_clip_init(struct server *server, struct error *error)
 {
     const struct run *run = server->run;
     void *held, *counts;
-    for (int set = 0; set < WORKERS_MAX; set++)
-        server->clip.factors[set] = 1;
-    if (run->config.optimizer.clip_norm <= 0)
+    for (int i = 0; i < WORKERS_MAX; i++) {
+        server->clip.verdicts[i] = (struct verdict){ .factor = 1 };
+        server->clip.scales[i] = server->clip.before[i] = loss_scale_start(&run->config);
+    }
+    if (!verdict_is_wanted(&run->config))
         return 0;
     if (door_allocate(&held, sets(run) * set_size(run) * sizeof *server->clip.held, "the gathered pushes", error))
         return -1;
@@ -44,31 +37,52 @@ void server_clip_release(struct server *server)
 
 static size_t set_of(const struct server *server, int64_t iteration, int worker) { return server->run->algorithm->synchronous ? (size_t)(iteration & 1) : (size_t)worker; }
 
+static size_t scale_of(const struct server *server, int worker) { return server->run->algorithm->synchronous ? 0 : (size_t)worker; }
+
+const struct loss_scale *server_loss_scale(const struct server *server, int worker) { return &server->clip.scales[scale_of(server, worker)]; }
+
+/* The gradient of that iteration is the next one that its scale learns of. */
+static int judge(struct server *server, int worker, int64_t iteration, bool finite, struct error *error)
+{
+    const struct run *run = server->run;
+    const size_t i = scale_of(server, worker);
+    struct loss_scale *scale = &server->clip.scales[i];
+    bool delayed = run->algorithm->requires_version(&run->config, iteration) < iteration;
+    if (!loss_scale_is_used(&run->config))
+        return 0;
+    ASSERT(scale->judged == iteration);
+    server->clip.before[i] = *scale;
+    return loss_scale_judge(scale, &run->config, delayed ? scale->before : scale->exponent, finite, error);
+}
+
 /* The set is whole. */
-static void measure(struct server *server, const struct message *last, size_t set)
+static int measure(struct server *server, const struct message *last, size_t set, struct error *error)
 {
     const struct run *run = server->run;
     int first = run->buckets.n - 1; /* in the vector: with one device, which clipping wants, it is whole from there on */
     const float *gradients[WORKERS_MAX] = { server_gradient_at(server, last->worker, (int)last->slot, first) };
     int k = run->algorithm->synchronous ? server_gradients(server, last->iteration, first, gradients) : 1;
     int64_t began = door_now_ns();
-    server->clip.factors[set] = clip_factor(run, server->shards.backend, server->shards.rows[0].device, gradients, k);
+    struct verdict *verdict = &server->clip.verdicts[set];
+    *verdict = verdict_of(&run->config, server->shards.backend, server->shards.rows[0].device, gradients, k, run->graph->params.total);
     trace_add(&server->trace, PHASE_UPDATE, last->iteration, -1, began, door_now_ns());
+    return judge(server, last->worker, last->iteration, !verdict->skip, error);
 }
 
-const struct message *server_clip_hold(struct server *server, const struct message *push, size_t *n)
+int server_clip_hold(struct server *server, const struct message *push, const struct message **whole, size_t *n, struct error *error)
 {
     struct clip *clip = &server->clip;
     size_t set = set_of(server, push->iteration, push->worker), size = set_size(server->run);
     struct message *held = clip->held + set * size;
     ASSERT(clip->n_held[set] < size);
+    *whole = held;
+    *n = 0;
     held[clip->n_held[set]++] = *push;
     if (clip->n_held[set] < size)
-        return NULL;
+        return 0;
     clip->n_held[set] = 0;
     *n = size;
-    measure(server, push, set);
-    return held;
+    return measure(server, push, set, error);
 }
 
 bool server_clip_holds(const struct server *server, int64_t iteration, int bucket, int worker)
@@ -82,11 +96,16 @@ bool server_clip_holds(const struct server *server, int64_t iteration, int bucke
     return false;
 }
 
-void server_clip_resume(struct server *server, int worker, uint32_t slot)
+int server_clip_resume(struct server *server, int worker, int64_t iteration, struct error *error)
 {
-    const float *gradient = server_gradient_at(server, worker, (int)slot, server->run->buckets.n - 1);
-    if (server->clip.held)
-        server->clip.factors[worker] = clip_factor(server->run, server->shards.backend, server->shards.rows[0].device, &gradient, 1);
+    const struct run *run = server->run;
+    const float *gradient = server_gradient_at(server, worker, (int)(iteration & 1), run->buckets.n - 1);
+    struct verdict *verdict = &server->clip.verdicts[worker];
+    if (!server->clip.held || iteration < 0)
+        return 0;
+    *verdict = verdict_of(&run->config, server->shards.backend, server->shards.rows[0].device, &gradient, 1, run->graph->params.total);
+    /* it may have been on its way when the snapshot was taken */
+    return server->clip.scales[worker].judged > iteration ? 0 : judge(server, worker, iteration, !verdict->skip, error);
 }
 
-float server_clip_factor(const struct server *server, int64_t iteration, int worker) { return server->clip.factors[set_of(server, iteration, worker)]; }
+const struct verdict *server_verdict(const struct server *server, int64_t iteration, int worker) { return &server->clip.verdicts[set_of(server, iteration, worker)]; }

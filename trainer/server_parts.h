@@ -49,18 +49,21 @@ int server_replicas_start(struct server *server, struct error *error); /* they b
 int server_replicas_update(struct server *server, const struct update *first, int64_t iteration, struct error *error); /* first: that of the server's own */
 void server_replicas_abort(struct server *server);
 
-/* ---- clipping (server_clip.c) ---- */
+/* ---- gathered gradients (server_clip.c) ---- */
 
-void server_clip_resume(struct server *server, int worker, uint32_t slot); /* asynchronous: its push in that slot is whole, and goes on */
+int server_clip_resume(struct server *server, int worker, int64_t iteration, struct error *error); /* asynchronous: its push of that iteration is whole, and goes on */
 int server_clip_init(struct server *server, struct error *error);
 void server_clip_release(struct server *server);
 
-/* Takes a push; NULL while its gradient is not whole. Then the *n pushes of it, which may be served now; they stay until the next call. */
-const struct message *server_clip_hold(struct server *server, const struct message *push, size_t *n);
+/* Takes a push. *n is 0 while its gradient is not whole; then the number of its pushes, *whole, which may be served now; they stay until the next call. EXIT_NOT_FINITE. */
+int server_clip_hold(struct server *server, const struct message *push, const struct message **whole, size_t *n, struct error *error);
 bool server_clip_holds(const struct server *server, int64_t iteration, int bucket, int worker);
 
-/* What the gradient that is being served is multiplied by; 1 with clipping off. */
-float server_clip_factor(const struct server *server, int64_t iteration, int worker);
+/* Of the gradient that is being served; a factor of 1 where none are gathered. */
+const struct verdict *server_verdict(const struct server *server, int64_t iteration, int worker);
+
+/* What a worker's next iteration that starts from the newest answer is to be scaled with. */
+const struct loss_scale *server_loss_scale(const struct server *server, int worker);
 
 /* ---- evaluation (server_evaluation.c) ---- */
 

@@ -96,6 +96,8 @@ static void resume_apart(struct server *server, const struct snapshot *start)
 void server_resume(struct server *server, const struct snapshot *start)
 {
     const struct run *run = server->run;
+    if (start->loss_scales)
+        memcpy(server->clip.scales, start->loss_scales, (run->algorithm->synchronous ? 1 : (size_t)run->k) * sizeof *server->clip.scales);
     for (int state = 0; state < SERVER_STATES; state++)
         load(server, &server->states[state], start->states[state]);
     resume_tally(server, start);

@@ -44,21 +44,35 @@ int server_gradients(const struct server *server, int64_t iteration, int bucket,
     return n;
 }
 
+/* The next version is this one again; what is predicted from it has the next rate. */
+static void repeat_version(struct server *server, struct update *update)
+{
+    const struct bucket *row = &server->run->buckets.rows[update->bucket];
+    if (update->w_out != update->w)
+        server->shards.backend->copy(update->device, update->w_out, update->w, row->end - row->begin);
+    update->w = update->w_out;
+    if (update->p)
+        server->optimizer->forecast(update);
+}
+
 int server_update(struct server *server, int64_t iteration, int bucket, bool forecast, struct error *error)
 {
     const float *gradients[WORKERS_MAX];
+    const struct verdict *verdict = server_verdict(server, iteration, 0);
     struct update update = update_of(server, iteration, bucket);
     int64_t began = door_now_ns();
     update.k = server_gradients(server, iteration, bucket, gradients);
     update.gradients = gradients;
-    update.inv_k = 1.0f / (float)update.k * server_clip_factor(server, iteration, 0);
+    update.inv_k = 1.0f / (float)update.k * verdict->factor;
     update.w = at(server, version_slot(server, iteration), bucket);
     update.w_out = at(server, version_slot(server, iteration + 1), bucket);
     update.p = forecast ? at(server, forecast_slot(server, iteration + 1), bucket) : NULL;
-    if (server->replicas.n && server_replicas_update(server, &update, iteration, error))
-        return -1;
-    if (!server->replicas.n)
+    if (verdict->skip)
+        repeat_version(server, &update);
+    else if (!server->replicas.n)
         server->optimizer->update(&update);
+    else if (server_replicas_update(server, &update, iteration, error))
+        return -1;
     trace_add(&server->trace, PHASE_UPDATE, iteration, bucket, began, door_now_ns());
     server_version_done(server, bucket, version_slot(server, iteration + 1));
     return 0;
@@ -70,11 +84,12 @@ void server_update_one(struct server *server, const struct message *push, bool c
     const struct config *config = &run->config;
     int bucket = (int)push->bucket;
     const float *gradient = server_gradient_at(server, push->worker, (int)push->slot, bucket);
+    const struct verdict *verdict = server_verdict(server, push->iteration, push->worker);
     struct update update = update_of(server, server->versions[bucket] / run->k, bucket);
     int64_t began = door_now_ns();
     update.gradients = &gradient;
     update.k = 1;
-    update.inv_k = server_clip_factor(server, push->iteration, push->worker);
+    update.inv_k = verdict->factor;
     update.scale = config->async.scale < 0 ? 1.0f / (float)run->k : (float)config->async.scale;
     if (config->async.server_momentum >= 0)
         update.momentum = (float)config->async.server_momentum;
@@ -84,7 +99,8 @@ void server_update_one(struct server *server, const struct message *push, bool c
                                                      at(server, &server->states[SERVER_MEAN_SQUARE], bucket), strength, (float)config->async.ms_decay };
     }
     update.w = update.w_out = at(server, &server->w[0], bucket);
-    server->optimizer->update(&update);
+    if (!verdict->skip)
+        server->optimizer->update(&update);
     trace_add(&server->trace, PHASE_UPDATE, push->iteration, bucket, began, door_now_ns());
     ledger_count(&server->ledger, server->versions[bucket] - push->version);
     server_version_done(server, bucket, &server->w[0]);
@@ -102,6 +118,7 @@ static void reply(struct server *server, int worker, struct message *message)
         server->answered[worker] = message->iteration + 1;
     /* the worker keeps it back until it has arrived: it is seldom waiting by then, and the server need not wake up */
     message->value = server->link.on ? server_occupy_link(server, message) : 0;
+    message->spare = server_loss_scale(server, worker)->exponent;
     server_send(server, worker, message);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/door.h"
 #include "base/list.h"
+#include "trainer/loss_scale.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -49,6 +50,7 @@ static void add_server(struct listing *listing, const struct snapshot_shape *sha
     snapshot->evaluated = add(listing, SNAPSHOT_F32, asynchronous * n, "onestep.evaluated");
     snapshot->versions = add(listing, SNAPSHOT_I64, asynchronous * (size_t)shape->buckets, "onestep.versions");
     snapshot->steps = add(listing, SNAPSHOT_I64, asynchronous * 3 * (size_t)shape->k, "onestep.steps");
+    snapshot->loss_scales = add(listing, SNAPSHOT_I64, shape->scaled ? LOSS_SCALE_NUMBERS * (asynchronous ? (size_t)shape->k : 1) : 0, "onestep.loss_scale");
     snapshot->record = add(listing, SNAPSHOT_I64, 2 * (size_t)shape->services, "onestep.record");
 }
 

@@ -56,6 +56,7 @@ struct snapshot {
     float *evaluated;              /* asynchronous: W of the evaluation that is not over */
     int64_t *versions;             /* asynchronous: [bucket]: pushes served */
     int64_t *steps;                /* asynchronous: [worker][3]: loss (a double's bits), correct, samples of the steps since the last whole iteration */
+    int64_t *loss_scales;          /* where gradients are judged: struct loss_scale, everybody's or each worker's */
     int64_t *record;               /* asynchronous, recorded: struct service_record as pairs */
     struct snapshot_worker *workers;
     struct snapshot_tensor *tensors; /* all of these but weights and stats */
@@ -80,6 +81,7 @@ struct snapshot_shape {
     const struct declaration *declared;
     size_t n_stats;   /* of a worker's running statistics, averages included */
     bool synchronous;
+    bool scaled;      /* losses are */
     int k, buckets;
     int64_t services; /* to be recorded, at most; 0: no record */
 };

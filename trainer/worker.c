@@ -2,6 +2,7 @@
 #include "trainer/worker.h"
 
 #include "base/door.h"
+#include "trainer/loss_scale.h"
 #include "trainer/message.h"
 #include "trainer/server.h"
 #include "trainer/straggler.h"
@@ -122,6 +123,7 @@ static int compute_iteration(struct worker *worker, struct error *error)
     struct step step = {
         .weights = worker->weights, .gradient = worker->gradients[t & 1], .stats = worker->stats, .repack = true, .fixed = run->config.cuda.graphs,
         .seed = (uint64_t)run->config.train.seed,
+        .loss_scale = loss_scale_value(worker->loss_scales[run->algorithm->requires_version(&run->config, t) % REPLIES_KEPT]),
     };
     feed_step(&worker->feed, (int)(t & 1), &step);
     begin_buckets(worker);

@@ -16,6 +16,7 @@
 #include "trainer/reply.h"
 #include "trainer/run.h"
 #include "trainer/trace.h"
+#include "trainer/verdict.h"
 
 #include <pthread.h>
 
@@ -52,8 +53,9 @@ struct worker {
     int64_t next_evaluation;       /* synchronous: the iteration to stop for one at */
     int64_t go;                    /* evaluations told to begin so far */
     int64_t evaluated;             /* and taken part in */
-    int64_t clipped;               /* the iteration that clip_factor was computed in; 0: none */
-    float clip_factor;             /* of its own gradient of the iteration before */
+    int64_t judged;                /* the iteration that `verdict` was made in; 0: none */
+    struct verdict verdict;        /* of its own gradient of the iteration before */
+    int64_t loss_scales[REPLIES_KEPT]; /* exponents that came with answers, by requirement modulo */
     int64_t *versions_used;        /* [bucket]: of the global weights under L */
     bool left;                     /* told to end */
     int64_t snapshot, snapshot_at; /* the newest snapshot announced, and its boundary; -1: it has been taken */
@@ -90,10 +92,10 @@ float worker_rate(const struct worker *worker, int64_t t);
 float worker_local_rate(const struct worker *worker, int64_t t);
 
 /* L of the bucket = U(w, g) (backend.h, struct local_pass): `pass` holds vectors, rate and compensation; n, the factor of clipping, and weight decay by stretch, are
- * filled in. g: of the iteration before. */
+ * filled in. g: of the iteration before; where it has overflowed in fp16, L = w. */
 void worker_local_step(struct worker *worker, int bucket, const struct local_pass *pass);
 
-/* L of the bucket = P - c g, g of the iteration before, clipped. */
+/* L of the bucket = P - c g, g of the iteration before, clipped; P where it has overflowed. */
 void worker_local_predict(struct worker *worker, int bucket, const float *forecast, const float *gradient, float c);
 
 /* Enters what L_t of the bucket was built on in the ledger; -1 with EXIT_INVARIANT when its staleness is not `expected`. */

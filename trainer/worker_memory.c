@@ -121,6 +121,7 @@ int worker_init(struct worker *worker, struct run *run, int number, struct error
     worker->run = run;
     worker->number = number;
     worker->snapshot_at = worker->kept_ticket = worker->unreported = -1;
+    worker->loss_scales[0] = loss_scale_start(&run->config).exponent;
     worker->settles = run->backend->enqueues && (run->config.link.bandwidth_gbps > 0 || straggler_is_on(&run->config));
     worker->end = run->algorithm->synchronous ? run->iterations : INT64_MAX;
     worker->next_evaluation = run->algorithm->synchronous ? run->server->evaluate_at : -1;

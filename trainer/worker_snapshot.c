@@ -2,7 +2,7 @@
 #include "trainer/worker.h"
 
 #include "trainer/message.h"
-#include "trainer/server.h"
+#include "trainer/server_parts.h"
 #include "trainer/worker_wait.h"
 
 static struct snapshot_worker *part_of(const struct worker *worker) { return &worker->run->snapshot->workers[worker->number]; }
@@ -137,12 +137,21 @@ static void resume_apart(struct worker *worker, const struct snapshot_worker *pa
     }
 }
 
+static void resume_loss_scales(struct worker *worker)
+{
+    const struct loss_scale *scale = server_loss_scale(worker->run->server, worker->number);
+    const int64_t i = worker->iteration;
+    worker->loss_scales[i % REPLIES_KEPT] = scale->exponent;
+    worker->loss_scales[(i + REPLIES_KEPT - 1) % REPLIES_KEPT] = scale->before;
+}
+
 void worker_resume(struct worker *worker, const struct snapshot *start)
 {
     const struct run *run = worker->run;
     const struct snapshot_worker *part = &start->workers[worker->number];
     size_t n = run->graph->params.total;
     worker->iteration = part->place[PLACE_ITERATION];
+    resume_loss_scales(worker);
     copy(worker, part->stats ? worker->stats : NULL, part->stats, run->n_stats);
     for (int state = 0; state < WORKER_STATES; state++)
         copy(worker, worker->states[state], part->states[state], n);

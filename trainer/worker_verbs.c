@@ -36,16 +36,17 @@ void worker_adopt(struct worker *worker, int bucket, const float *weights)
     end_local(worker, bucket, began);
 }
 
-/* A local update clips the worker's own g of the iteration before by the rule that the server has for the mean. */
-static float own_factor(struct worker *worker)
+/* A local update judges the worker's own g of the iteration before by the rule that the server has for the mean. */
+static struct verdict own_verdict(struct worker *worker)
 {
+    const struct run *run = worker->run;
     const float *gradient = worker->gradients[(worker->iteration - 1) & 1];
-    if (worker->run->config.optimizer.clip_norm <= 0)
-        return 1;
-    if (worker->clipped != worker->iteration)
-        worker->clip_factor = clip_factor(worker->run, worker->run->backend, worker->device, &gradient, 1);
-    worker->clipped = worker->iteration;
-    return worker->clip_factor;
+    if (!verdict_is_wanted(&run->config))
+        return (struct verdict){ .factor = 1 };
+    if (worker->judged != worker->iteration)
+        worker->verdict = verdict_of(&run->config, run->backend, worker->device, &gradient, 1, run->graph->params.total);
+    worker->judged = worker->iteration;
+    return worker->verdict;
 }
 
 void worker_local_step(struct worker *worker, int bucket, const struct local_pass *pass)
@@ -53,13 +54,17 @@ void worker_local_step(struct worker *worker, int bucket, const struct local_pas
     const struct run *run = worker->run;
     const struct bucket *row = &run->buckets.rows[bucket];
     int64_t began = door_now_ns();
-    float factor = own_factor(worker);
+    const struct verdict verdict = own_verdict(worker);
+    if (verdict.skip) {
+        worker_adopt(worker, bucket, pass->w);
+        return;
+    }
     for (int i = 0; i < row->n_stretches; i++) {
         const struct stretch *stretch = &run->buckets.stretches[row->first_stretch + i];
         struct local_pass part = *pass;
         size_t from = stretch->begin - row->begin;
         part.n = stretch->end - stretch->begin;
-        part.factor = factor;
+        part.factor = verdict.factor;
         part.w += from;
         part.g += from;
         part.m = pass->m ? pass->m + from : NULL;
@@ -79,8 +84,12 @@ void worker_local_predict(struct worker *worker, int bucket, const float *foreca
 {
     const struct bucket *row = &worker->run->buckets.rows[bucket];
     int64_t began = door_now_ns();
-    float factor = own_factor(worker);
-    worker->run->backend->predict(worker->device, worker->weights + row->begin, forecast, gradient, c * factor, row->end - row->begin);
+    const struct verdict verdict = own_verdict(worker);
+    if (verdict.skip) {
+        worker_adopt(worker, bucket, forecast);
+        return;
+    }
+    worker->run->backend->predict(worker->device, worker->weights + row->begin, forecast, gradient, c * verdict.factor, row->end - row->begin);
     end_local(worker, bucket, began);
 }
 

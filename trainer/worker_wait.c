@@ -26,6 +26,7 @@ static void take_reply(struct worker *worker, const struct message *message, enu
     reply->there[kind] = true;
     reply->slot[kind] = message->slot;
     reply->due_ns[kind] = message->value;
+    worker->loss_scales[needs % REPLIES_KEPT] = message->spare;
     if (needs > worker->newest)
         worker->newest = needs;
 }
