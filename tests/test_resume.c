@@ -248,7 +248,8 @@ int test_resume(void)
         cmocka_unit_test(odsgd_dc_local), cmocka_unit_test(odsgd_adc), cmocka_unit_test(odsgd_predict), cmocka_unit_test(odsgd_predict_at_once),
         cmocka_unit_test(odsgd_predict_clipped), cmocka_unit_test(odsgd_behind_a_link), cmocka_unit_test(asgd_in_turn), cmocka_unit_test(asgd_in_turn_clipped),
         cmocka_unit_test(ssgd_in_fp16), cmocka_unit_test(odsgd_predict_in_fp16),
-        cmocka_unit_test(odsgd_adc_in_fp16), cmocka_unit_test(asgd_in_turn_in_fp16), cmocka_unit_test(asgd_in_fp16_behind_a_link), cmocka_unit_test(dcasgd_in_turn), cmocka_unit_test(asgd_replayed), cmocka_unit_test(dcasgd_replayed), cmocka_unit_test(asgd_replayed_behind_a_link),
+        cmocka_unit_test(odsgd_adc_in_fp16), cmocka_unit_test(asgd_in_turn_in_fp16), cmocka_unit_test(asgd_in_fp16_behind_a_link), cmocka_unit_test(dcasgd_in_turn),
+        cmocka_unit_test(asgd_replayed), cmocka_unit_test(dcasgd_replayed), cmocka_unit_test(asgd_replayed_behind_a_link),
         cmocka_unit_test(asgd_free), cmocka_unit_test(none_is_stuck), cmocka_unit_test(none_is_taken_where_none_is_wanted),
     };
     return cmocka_run_group_tests_name("resume", tests, NULL, NULL);
