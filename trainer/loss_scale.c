@@ -19,6 +19,7 @@ int loss_scale_judge(struct loss_scale *scale, const struct config *config, int6
     const bool moves = interval > 0;
     scale->judged++;
     scale->before = now;
+    scale->overflowed = !finite;
     if (finite) {
         scale->stuck = 0;
         if (++scale->clean < interval || !moves)

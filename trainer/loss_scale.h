@@ -18,6 +18,7 @@ struct loss_scale {
     int64_t clean;    /* gradients in a row that were finite, since the scale changed */
     int64_t stuck;    /* in a row that were not, though their scale could not be lowered */
     int64_t skipped;  /* that were not, in all */
+    int64_t overflowed; /* 1: the newest was not */
 };
 enum { LOSS_SCALE_NUMBERS = sizeof(struct loss_scale) / sizeof(int64_t) };
 

@@ -63,8 +63,7 @@ int run_resume(struct run *run, struct error *error)
         server_resume_pushes(run->server);
         service_resume(&run->service, start->versions, start->next_ticket, start->record, start->n_record);
         for (int k = 0; k < run->k; k++)
-            if (server_clip_resume(run->server, k, start->workers[k].place[PLACE_ITERATION] - 1, error))
-                return -1;
+            server_clip_resume(run->server, k, start->workers[k].place[PLACE_ITERATION] - 1);
     }
     return in_step ? run_open_loader(run, start->workers[0].place[PLACE_ITERATION] * run->k, error) : open_loader_apart(run, error);
 }

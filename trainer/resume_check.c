@@ -144,6 +144,25 @@ static int check_record(const struct checking *checking)
     return 0;
 }
 
+static int check_loss_scales(const struct checking *checking)
+{
+    const struct run *run = checking->run;
+    const struct snapshot *start = checking->start;
+    const struct loss_scale *scales = (const struct loss_scale *)start->loss_scales;
+    for (int k = 0; scales && k < (run->algorithm->synchronous ? 1 : run->k); k++) {
+        const struct loss_scale *scale = &scales[k];
+        if (scale->judged != start->workers[k].place[PLACE_ITERATION])
+            return wrong(checking, "every gradient judged", scale->judged);
+        if (scale->exponent < 0 || scale->exponent > LOSS_SCALE_MOST || scale->before < 0 || scale->before > LOSS_SCALE_MOST)
+            return wrong(checking, "loss scales of 1 to 2^24", scale->exponent);
+        if (scale->skipped < 0 || scale->skipped > scale->judged || scale->clean < 0 || scale->clean > scale->judged || scale->stuck < 0 || scale->stuck >= LOSS_SCALE_PATIENCE)
+            return wrong(checking, "as many overflows as can be", scale->skipped);
+        if (scale->overflowed != 0 && (scale->overflowed != 1 || !scale->skipped))
+            return wrong(checking, "a gradient that has overflowed or not", scale->overflowed);
+    }
+    return 0;
+}
+
 int run_check_resume(struct run *run, const char *name, struct error *error)
 {
     const struct checking checking = { run, run->snapshot, name, error };
@@ -152,6 +171,8 @@ int run_check_resume(struct run *run, const char *name, struct error *error)
     for (int k = 0; k < run->k; k++)
         if (check_worker(&checking, k))
             return -1;
+    if (check_loss_scales(&checking))
+        return -1;
     if (run->algorithm->synchronous)
         return 0;
     for (int bucket = 0; bucket < run->buckets.n; bucket++)

@@ -51,6 +51,13 @@ void server_capture_place(struct server *server, bool reported)
     server_send(server, run_main_end(server->run), &mark);
 }
 
+/* One that has overflowed is not applied, and a file holds finite numbers. */
+static bool is_skipped(const struct server *server, int k)
+{
+    const struct loss_scale *scales = (const struct loss_scale *)server->run->snapshot->loss_scales;
+    return scales && scales[k].overflowed;
+}
+
 /* One worker's pushes: which are served, and which are in flight. */
 static void capture_pushes(struct server *server, int k)
 {
@@ -58,6 +65,9 @@ static void capture_pushes(struct server *server, int k)
     struct snapshot_worker *part = &run->snapshot->workers[k];
     int64_t boundary = server->taking.cut[k];
     int turn = (int)((boundary + 1) & 1);
+    const bool skipped = is_skipped(server, k);
+    if (skipped)
+        memset(part->gradient, 0, run->graph->params.total * sizeof *part->gradient);
     for (int bucket = 0; bucket < run->buckets.n; bucket++) {
         const struct bucket *row = &run->buckets.rows[bucket];
         struct device *order = shards_order(&server->shards, bucket);
@@ -65,7 +75,8 @@ static void capture_pushes(struct server *server, int k)
         part->sent[bucket] = sent->version;
         part->flying[bucket] = sent->served < boundary ? sent->pushed[(boundary - 1) & 1] : -1;
         server->shards.backend->copy(order, part->local + row->begin, shards_at(&server->shards, &server->replies[k], bucket), row->end - row->begin);
-        server->shards.backend->copy(order, part->gradient + row->begin, server_gradient_at(server, k, turn, bucket), row->end - row->begin);
+        if (!skipped)
+            server->shards.backend->copy(order, part->gradient + row->begin, server_gradient_at(server, k, turn, bucket), row->end - row->begin);
     }
     if (part->served)
         memcpy(part->served, server->stats[k], run->n_stats * sizeof(float));
@@ -93,6 +104,10 @@ int server_capture_all(struct server *server, struct error *error)
         snapshot->versions[bucket] = server->versions[bucket];
     }
     for (int k = 0; k < run->k; k++)
+        if (server_clip_judge(server, k, server->taking.cut[k] - 1, error))
+            return -1;
+    capture_loss_scales(server);
+    for (int k = 0; k < run->k; k++)
         capture_pushes(server, k);
     memcpy(snapshot->evaluated, run->evaluation.weights, run->graph->params.total * sizeof(float));
     for (int i = 0; i < tally->came[0]; i++)
@@ -100,7 +115,6 @@ int server_capture_all(struct server *server, struct error *error)
     snapshot->came = tally->came[0];
     snapshot->next_ticket = service_next_ticket(&run->service, run->iterations * run->k);
     capture_record(server);
-    capture_loss_scales(server);
     server_capture_place(server, true);
     return 0;
 }

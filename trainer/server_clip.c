@@ -48,7 +48,7 @@ static int judge(struct server *server, int worker, int64_t iteration, bool fini
     const size_t i = scale_of(server, worker);
     struct loss_scale *scale = &server->clip.scales[i];
     bool delayed = run->algorithm->requires_version(&run->config, iteration) < iteration;
-    if (!loss_scale_is_used(&run->config))
+    if (!loss_scale_is_used(&run->config) || scale->judged > iteration)
         return 0;
     ASSERT(scale->judged == iteration);
     server->clip.before[i] = *scale;
@@ -96,16 +96,26 @@ bool server_clip_holds(const struct server *server, int64_t iteration, int bucke
     return false;
 }
 
-int server_clip_resume(struct server *server, int worker, int64_t iteration, struct error *error)
+static struct verdict verdict_on(const struct server *server, int worker, int64_t iteration)
 {
     const struct run *run = server->run;
     const float *gradient = server_gradient_at(server, worker, (int)(iteration & 1), run->buckets.n - 1);
-    struct verdict *verdict = &server->clip.verdicts[worker];
-    if (!server->clip.held || iteration < 0)
+    return verdict_of(&run->config, server->shards.backend, server->shards.rows[0].device, &gradient, 1, run->graph->params.total);
+}
+
+int server_clip_judge(struct server *server, int worker, int64_t iteration, struct error *error)
+{
+    if (!loss_scale_is_used(&server->run->config) || server->clip.scales[worker].judged > iteration)
         return 0;
-    *verdict = verdict_of(&run->config, server->shards.backend, server->shards.rows[0].device, &gradient, 1, run->graph->params.total);
-    /* it may have been on its way when the snapshot was taken */
-    return server->clip.scales[worker].judged > iteration ? 0 : judge(server, worker, iteration, !verdict->skip, error);
+    return judge(server, worker, iteration, !verdict_on(server, worker, iteration).skip, error);
+}
+
+void server_clip_resume(struct server *server, int worker, int64_t iteration)
+{
+    if (!server->clip.held || iteration < 0)
+        return;
+    server->clip.verdicts[worker] = verdict_on(server, worker, iteration);
+    server->clip.verdicts[worker].skip = server->clip.scales[worker].overflowed;
 }
 
 const struct verdict *server_verdict(const struct server *server, int64_t iteration, int worker) { return &server->clip.verdicts[set_of(server, iteration, worker)]; }

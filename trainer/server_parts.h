@@ -51,7 +51,8 @@ void server_replicas_abort(struct server *server);
 
 /* ---- gathered gradients (server_clip.c) ---- */
 
-int server_clip_resume(struct server *server, int worker, int64_t iteration, struct error *error); /* asynchronous: its push of that iteration is whole, and goes on */
+void server_clip_resume(struct server *server, int worker, int64_t iteration); /* asynchronous: its push of that iteration is whole, and goes on */
+int server_clip_judge(struct server *server, int worker, int64_t iteration, struct error *error); /* asynchronous: that gradient, whose pushes may still be on their way, now */
 int server_clip_init(struct server *server, struct error *error);
 void server_clip_release(struct server *server);
 
