@@ -129,8 +129,10 @@ static int compute_iteration(struct worker *worker, struct error *error)
     begin_buckets(worker);
     straggler_draw(worker);
     worker_resume_computing(worker);
+    worker->step = &step;
     if (plan_forward(worker->plan, &step, &hooks, error))
         return -1;
+    worker->step = NULL;
     average_stats(worker);
     worker_publish_stats(worker);
     if (!late) {

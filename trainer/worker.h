@@ -38,6 +38,7 @@ struct worker {
     float *fetched[REPLY_KINDS][REPLY_ROWS]; /* answers from other GPUs; NULL where none come from there */
     float *eval_weights, *eval_stats; /* copies of what is evaluated; where the memory is the host's, the evaluation's own */
     struct feed feed, eval_feed;   /* the batches that it computes on */
+    const struct step *step;       /* that is being enqueued; NULL: none is */
     int64_t unreported;            /* the step whose loss the server has not been told; -1: none */
     bool settles;                  /* gradients are waited for before they are pushed */
     struct event *taken;           /* its part of a snapshot has been copied */

@@ -99,6 +99,8 @@ static int evaluate(struct worker *worker, struct error *error)
     if (evaluation_work(worker->run, worker, number, &last, error))
         return -1;
     worker->evaluated = worker->go;
+    if (worker->step) /* it waits for weights in the middle of its forward pass, and what varies was the evaluation's */
+        worker->run->backend->begin(worker->device, worker->step);
     if (last)
         worker_send(worker, &(struct message){ .kind = MESSAGE_EVALUATED, .value = number });
     trace_add(&worker->trace, PHASE_EVALUATE, worker->iteration, -1, began, door_now_ns());
