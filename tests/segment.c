@@ -3,6 +3,7 @@
 
 #include "base/door.h"
 #include "base/philox.h"
+#include "base/sizes.h"
 #include "nets/operation.h"
 #include "tests/tests.h"
 
@@ -41,17 +42,85 @@ float *floats_new(size_t n)
     return block;
 }
 
+static void succeed(const struct segment *segment, int result, const struct error *error)
+{
+    if (result)
+        fail_msg("%s: %s", segment->backend->name, error->text);
+}
+
+/* Where the device does not read the host's memory, it gets a place for each vector. */
+static void bind(struct segment *segment, bool training)
+{
+    const size_t weights = round_up(segment->graph->params.total * sizeof(float), DOOR_ALIGNMENT), stats = round_up(segment->graph->stats.total * sizeof(float), DOOR_ALIGNMENT);
+    struct error error = { 0 };
+    struct step *step = &segment->step;
+    if (segment->backend->host_memory) {
+        *step = (struct step){ .weights = segment->weights, .gradient = segment->gradient, .stats = segment->stats, .labels = segment->labels, .index = segment->index };
+    } else {
+        const size_t bytes = 2 * weights + stats + sizeof segment->index + sizeof segment->labels;
+        succeed(segment, segment->backend->allocate(segment->device, &segment->memory, bytes, "test", &error), &error);
+        char *at = segment->memory;
+        *step = (struct step){ .weights = (float *)(void *)at, .gradient = (float *)(void *)(at + weights), .stats = (float *)(void *)(at + 2 * weights),
+                               .index = (int64_t *)(void *)(at + 2 * weights + stats), .labels = (int32_t *)(void *)(at + 2 * weights + stats + sizeof segment->index) };
+    }
+    step->gradient = training ? step->gradient : NULL;
+    step->repack = true;
+    step->n = segment->batch;
+    step->seed = 7;
+    step->epoch = 2;
+}
+
+/* Before a pass, and behind it. */
+static void upload(struct segment *segment)
+{
+    const struct backend *backend = segment->backend;
+    if (!segment->memory)
+        return;
+    backend->upload(segment->device, (void *)(uintptr_t)segment->step.weights, segment->weights, segment->graph->params.total * sizeof(float));
+    backend->upload(segment->device, segment->step.stats, segment->stats, segment->graph->stats.total * sizeof(float));
+    backend->upload(segment->device, (void *)(uintptr_t)segment->step.labels, segment->labels, sizeof segment->labels);
+    backend->upload(segment->device, (void *)(uintptr_t)segment->step.index, segment->index, sizeof segment->index);
+}
+
+static void fetch(struct segment *segment)
+{
+    struct error error = { 0 };
+    if (segment->memory) {
+        segment->backend->copy(segment->device, segment->stats, segment->step.stats, segment->graph->stats.total);
+        if (segment->step.gradient)
+            segment->backend->copy(segment->device, segment->gradient, segment->step.gradient, segment->graph->params.total);
+    }
+    succeed(segment, segment->backend->sync(segment->device, &error), &error);
+}
+
+void segment_set_samples(struct segment *segment, const int32_t *labels, const int64_t *index)
+{
+    assert_true(segment->batch <= SEGMENT_BATCH);
+    memcpy(segment->labels, labels, (size_t)segment->batch * sizeof *labels);
+    memcpy(segment->index, index, (size_t)segment->batch * sizeof *index);
+}
+
+void segment_set_pixels(struct segment *segment, const uint8_t *pixels)
+{
+    const size_t bytes = (size_t)segment->batch * shape_count(segment->graph->nodes[0].out);
+    struct error error = { 0 };
+    segment->step.pixels = pixels;
+    if (segment->backend->host_memory)
+        return;
+    succeed(segment, segment->backend->allocate(segment->device, &segment->pixels, bytes, "test", &error), &error);
+    segment->backend->upload(segment->device, segment->pixels, pixels, bytes);
+    segment->step.pixels = segment->pixels;
+}
+
 void segment_open(struct segment *segment, const struct plan_request *request, int from, int to)
 {
     struct error error = { 0 };
     const struct graph *graph = request->graph;
     struct plan_request made = *request;
     *segment = (struct segment){ .backend = made.backend, .graph = graph, .batch = made.batch };
-    if (made.backend->device_open(&segment->device, -1, &error))
-        fail_msg("%s: %s", made.backend->name, error.text);
+    succeed(segment, made.backend->device_open(&segment->device, made.backend->host_memory ? -1 : 0, &error), &error);
     made.device = segment->device;
-    if (plan_make(&segment->plan, &made, &error))
-        fail_msg("%s: %s", made.backend->name, error.text);
+    succeed(segment, plan_make(&segment->plan, &made, &error), &error);
     segment->first = segment->plan->owner[from];
     segment->last = segment->plan->owner[to];
     assert_ptr_equal(segment->plan->operations[segment->first].node, &graph->nodes[from]);
@@ -59,12 +128,14 @@ void segment_open(struct segment *segment, const struct plan_request *request, i
     segment->gradient = floats_new(graph->params.total);
     segment->stats = floats_new(graph->stats.total);
     graph_init_stats(graph, segment->stats);
-    segment->step = (struct step){ .weights = segment->weights, .gradient = request->training ? segment->gradient : NULL, .stats = segment->stats, .repack = true, .n = made.batch, .seed = 7, .epoch = 2 };
+    bind(segment, request->training);
 }
 
 void segment_close(struct segment *segment)
 {
     plan_free(segment->plan);
+    segment->backend->release(segment->device, segment->pixels);
+    segment->backend->release(segment->device, segment->memory);
     segment->backend->device_close(segment->device);
     door_free(segment->weights);
     door_free(segment->gradient);
@@ -114,11 +185,14 @@ void segment_set_input(struct segment *segment, int k, const float *x)
 void segment_forward(struct segment *segment, float *y)
 {
     struct error error = { 0 };
+    upload(segment);
+    segment->backend->begin(segment->device, &segment->step);
     for (int i = segment->first; i <= segment->last; i++) {
         struct op *op = segment->plan->operations[i].op;
         if ((op->calls->pack && op->calls->pack(op, &segment->step, &error)) || op->calls->forward(op, &segment->step, &error))
             fail_msg("%s: %s", segment->backend->name, error.text);
     }
+    fetch(segment);
     if (y)
         segment->backend->tensor_out(segment->device, &segment->plan->operations[segment->last].output, false, y);
 }
@@ -135,6 +209,7 @@ void segment_backward(struct segment *segment, const float *dy)
         if (segment->plan->operations[i].backward && op->calls->backward(op, &segment->step, &error))
             fail_msg("%s: %s", segment->backend->name, error.text);
     }
+    fetch(segment);
 }
 
 bool segment_input_gradient(struct segment *segment, int k, float *dx)

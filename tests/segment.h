@@ -18,23 +18,33 @@ void draw_eighths(struct draws *draws, float *values, size_t n);
 /* All different, 1/16 apart, around 0 but never 0: what a finite difference of 1/64 or less cannot push over a corner. */
 void draw_spaced(struct draws *draws, float *values, size_t n);
 
+enum { SEGMENT_BATCH = 64 };
+
 struct segment {
     const struct backend *backend;
     struct device *device;
     struct plan *plan;
     const struct graph *graph;
     int batch, first, last; /* operations */
-    float *weights, *gradient, *stats;
+    float *weights, *gradient, *stats; /* in the host's memory: what a forward pass starts from, what a pass has left */
+    int32_t labels[SEGMENT_BATCH];
+    int64_t index[SEGMENT_BATCH];
+    void *memory, *pixels;  /* the device's copies of all these and of pixels; NULL where it reads the host's */
     struct step step;
 };
 
-/* The operations that compute nodes `from`..`to`, on a device of their own. Asserts success. */
+/* The operations that compute nodes `from`..`to`, on a device of their own, a GPU's the first. Asserts success. */
 void segment_open(struct segment *segment, const struct plan_request *request, int from, int to);
 void segment_close(struct segment *segment);
 
 size_t segment_input_floats(const struct segment *segment, int k);
 size_t segment_output_floats(const struct segment *segment); /* 0 for the loss */
 void segment_params(const struct segment *segment, size_t *begin, size_t *end);
+
+/* Copied; at most SEGMENT_BATCH of them. */
+void segment_set_samples(struct segment *segment, const int32_t *labels, const int64_t *index);
+/* For the input operation: [B][C][H][W], which must stay as they are as long as the segment. Once. */
+void segment_set_pixels(struct segment *segment, const uint8_t *pixels);
 
 /* The inputs are the tensors that come from in front of it, in the order in which its operations read them. [B][C][H][W]. */
 void segment_set_input(struct segment *segment, int k, const float *x);

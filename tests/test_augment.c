@@ -4,6 +4,9 @@
 #include "data/augment.h"
 #include "data/loader.h"
 #include "data/order.h"
+#include "nets/layers.h"
+#include "tests/gpu.h"
+#include "tests/segment.h"
 #include "tests/tests.h"
 
 #include <math.h>
@@ -42,28 +45,30 @@ static void paint(uint8_t *pixels, size_t n)
         pixels[i] = (uint8_t)(1 + i * 37 % 251);
 }
 
+static const struct { struct dataset dataset; struct augment_plan plan; } images[] = {
+    { { .channels = 3, .height = 32, .width = 32 }, { .crop_pad = 4, .flip = true, .cutout = 16, .fill = { 125, 123, 114 } } },
+    { { .channels = 3, .height = 32, .width = 32 }, { .crop_pad = 4, .flip = true } },
+    { { .channels = 1, .height = 28, .width = 28 }, { .crop_pad = 2, .flip = true, .cutout = 7, .fill = { 33 } } },
+    { { .channels = 2, .height = 5, .width = 7 }, { .crop_pad = 4, .flip = true, .cutout = 3, .fill = { 1, 2 } } },
+    { { .channels = 1, .height = 1, .width = 40 }, { .flip = true, .cutout = 40, .fill = { 9 } } },
+    { { .channels = 3, .height = 40, .width = 17 }, { .crop_pad = 16, .flip = true } },
+    { { .channels = 1, .height = 2, .width = 1 }, { .flip = true, .cutout = 1, .fill = { 5 } } },
+};
+enum { N_IMAGES = sizeof images / sizeof *images };
+
 static void every_pixel_is_as_defined(void **state)
 {
     (void)state;
-    static const struct { struct dataset dataset; struct augment_plan plan; } cases[] = {
-        { { .channels = 3, .height = 32, .width = 32 }, { .crop_pad = 4, .flip = true, .cutout = 16, .fill = { 125, 123, 114 } } },
-        { { .channels = 3, .height = 32, .width = 32 }, { .crop_pad = 4, .flip = true } },
-        { { .channels = 1, .height = 28, .width = 28 }, { .crop_pad = 2, .flip = true, .cutout = 7, .fill = { 33 } } },
-        { { .channels = 2, .height = 5, .width = 7 }, { .crop_pad = 4, .flip = true, .cutout = 3, .fill = { 1, 2 } } },
-        { { .channels = 1, .height = 1, .width = 40 }, { .flip = true, .cutout = 40, .fill = { 9 } } },
-        { { .channels = 3, .height = 40, .width = 17 }, { .crop_pad = 16, .flip = true } },
-        { { .channels = 1, .height = 2, .width = 1 }, { .flip = true, .cutout = 1, .fill = { 5 } } },
-    };
     uint8_t from[MOST_PIXELS], to[MOST_PIXELS + 1];
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const struct dataset *d = &cases[i].dataset;
+    for (size_t i = 0; i < N_IMAGES; i++) {
+        const struct dataset *d = &images[i].dataset;
         size_t pixels = (size_t)(d->channels * d->height * d->width);
         paint(from, pixels);
         for (int64_t sample = 0; sample < 2000; sample++) {
-            struct augmentation drawn = augment_draw(&cases[i].plan, d, 3, 1, sample);
+            struct augmentation drawn = augment_draw(&images[i].plan, d, 3, 1, sample);
             memset(to, 77, sizeof to);
-            augment_apply(&cases[i].plan, &drawn, d, from, to);
-            assert_defined(&cases[i].plan, &drawn, d, from, to);
+            augment_apply(&images[i].plan, &drawn, d, from, to);
+            assert_defined(&images[i].plan, &drawn, d, from, to);
             assert_int_equal(to[pixels], 77);
         }
     }
@@ -309,6 +314,55 @@ static void a_loader_refuses_what_does_not_fit(void **state)
     assert_string_equal(error.text, "crop_pad: want 0..5 pixels for images of 6x9, found 6");
 }
 
+enum { BATCH = 9 };
+
+/* What the input operation makes of those pixels, as bytes again: its mean is 0, its deviation one step of a byte. */
+static void on_gpu(const struct backend *gpu, const struct dataset *d, const struct augment_plan *plan, bool training, const uint8_t *pixels, const int64_t *index, uint8_t *to)
+{
+    static float y[BATCH * MOST_PIXELS];
+    const int32_t labels[BATCH] = { 0 };
+    struct input_args args = { d->channels, d->height, d->width, .augment = { plan->crop_pad, plan->cutout, plan->flip, { 0 } } };
+    struct segment segment;
+    struct graph graph;
+    for (int c = 0; c < AUGMENT_CHANNELS; c++) {
+        args.std[c] = 1.0f / 255;
+        args.augment.fill[c] = plan->fill[c];
+    }
+    graph_init(&graph, "augmented", &args);
+    loss(&graph, linear(&graph, 0, "out", 2), 0);
+    segment_open(&segment, &(struct plan_request){ gpu, NULL, &graph, BATCH, training, PRECISION_FP32 }, 0, 0);
+    segment_set_samples(&segment, labels, index);
+    segment_set_pixels(&segment, pixels);
+    segment_forward(&segment, y);
+    for (size_t i = 0; i < segment_output_floats(&segment); i++)
+        to[i] = (uint8_t)lrintf(y[i]);
+    segment_close(&segment);
+    graph_release(&graph);
+}
+
+static void a_gpu_augments_alike(void **state)
+{
+    (void)state;
+    const struct backend *gpu = gpu_or_skip();
+    static uint8_t from[BATCH * MOST_PIXELS], to[MOST_PIXELS], got[BATCH * MOST_PIXELS];
+    for (size_t i = 0; i < N_IMAGES; i++) {
+        const struct dataset *d = &images[i].dataset;
+        const size_t pixels = (size_t)(d->channels * d->height * d->width);
+        int64_t index[BATCH];
+        paint(from, BATCH * pixels);
+        for (int b = 0; b < BATCH; b++)
+            index[b] = (int64_t)i * 1000003 + b * 7919;
+        on_gpu(gpu, d, &images[i].plan, true, from, index, got);
+        for (size_t b = 0; b < BATCH; b++) {
+            struct augmentation drawn = augment_draw(&images[i].plan, d, 7, 2, index[b]); /* a segment's seed and epoch */
+            augment_apply(&images[i].plan, &drawn, d, from + b * pixels, to);
+            assert_memory_equal(got + b * pixels, to, pixels);
+        }
+        on_gpu(gpu, d, &images[i].plan, false, from, index, got);
+        assert_memory_equal(got, from, BATCH * pixels);
+    }
+}
+
 int test_augment(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +376,7 @@ int test_augment(void)
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(batches_are_augmented_by_number_alone),
         cmocka_unit_test(a_loader_refuses_what_does_not_fit),
+        cmocka_unit_test(a_gpu_augments_alike),
     };
     return cmocka_run_group_tests_name("augment", tests, NULL, NULL);
 }

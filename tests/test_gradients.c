@@ -21,8 +21,7 @@ static void probe_open(struct probe *probe, const struct trial *trial, int n_inp
         probe->labels[b] = draw_below(draws, trial->graph.classes);
         probe->index[b] = b;
     }
-    segment->step.labels = probe->labels;
-    segment->step.index = probe->index;
+    segment_set_samples(segment, probe->labels, probe->index);
     probe->n_y = segment_output_floats(segment);
     probe->y = floats_new(probe->n_y);
     probe->r = floats_new(probe->n_y);

@@ -5,6 +5,7 @@
 #include "base/door.h"
 #include "cpu/cpu.h"
 #include "tests/corners.h"
+#include "tests/gpu.h"
 #include "tests/tests.h"
 
 #include <math.h>
@@ -35,7 +36,8 @@ struct place { const struct backend *backend; enum precision precision; const st
 static double tolerance_of(const struct place *place)
 {
     /* Two sums that differ in their last bits may round to two neighbours, and oneDNN rounds what each window of an average adds to a gradient. */
-    return place->precision == PRECISION_BF16 && place->chain->tolerance < 0x1p-6 ? 0x1p-6 : place->chain->tolerance;
+    static const double least[PRECISIONS] = { [PRECISION_BF16] = 0x1p-6, [PRECISION_FP16] = 0x1p-9 };
+    return place->chain->tolerance < least[place->precision] ? least[place->precision] : place->chain->tolerance;
 }
 
 static void backward(struct segment *segment, int n_inputs, struct outcome *outcome)
@@ -59,8 +61,7 @@ static void run(struct segment *segment, const struct place *place, bool trainin
         labels[b] = draw_below(&draws, segment->graph->classes);
         index[b] = draw_below(&draws, 1000);
     }
-    segment->step.labels = labels;
-    segment->step.index = index;
+    segment_set_samples(segment, labels, index);
     segment->step.n = segment->batch - draw_below(&draws, 2) * segment->batch / 3;
     for (int k = 0; k < place->chain->n_inputs; k++) {
         outcome->n_x[k] = segment_input_floats(segment, k);
@@ -144,18 +145,19 @@ static struct trial any_trial(struct draws *draws, int batch)
     return trial;
 }
 
-static void test_chains(enum precision precision, bool training, int rounds)
+struct round { const struct backend *const *backends; int n_backends, rounds, n_batches; };
+
+static void test_chains(const struct round *round, enum precision precision, bool training)
 {
-    static const int batches[] = { 1, 7, 16, 33, 64 };
+    static const int batches[] = { 7, 33, 1, 16, 64 };
     struct draws draws = { training ? 11 : 12, 0 };
-    for (int i = 0; i < N_FAST; i++)
-        for (int c = 0; c < n_chains && fast[i]->offers(precision); c++)
-            for (int round = 0; round < rounds; round++)
-                for (int b = 0; b < 5; b++) {
-                    struct trial trial = any_trial(&draws, batches[b]);
-                    trial.at_input = trial.at_input && chains[c].n_inputs == 1;
-                    compare_backends(fast[i], precision, &chains[c], &trial, training, &draws);
-                }
+    for (int i = 0; i < round->n_backends; i++)
+        for (int c = 0; c < n_chains && round->backends[i]->offers(precision); c++)
+            for (int k = 0; k < round->rounds * round->n_batches; k++) {
+                struct trial trial = any_trial(&draws, batches[k % round->n_batches]);
+                trial.at_input = trial.at_input && chains[c].n_inputs == 1;
+                compare_backends(round->backends[i], precision, &chains[c], &trial, training, &draws);
+            }
 }
 
 static bool any_nan(const float *values, size_t n)
@@ -216,21 +218,26 @@ static void keeps_nan(const struct place *place, bool training, bool behind)
     segment_close(&other);
 }
 
+static void nan_stays(const struct backend *backend, struct draws *draws)
+{
+    for (int p = 0; p < PRECISIONS; p++)
+        for (int c = 0; c < n_chains - 1 && backend->offers((enum precision)p); c++) { /* the last is the loss, which has no output */
+            struct trial trial = { .in = { 3, 6, 7 }, .batch = 7 };
+            const struct place place = { backend, (enum precision)p, &chains[c], &trial };
+            trial_build(&trial, &chains[c], draws);
+            keeps_nan(&place, false, false);
+            keeps_nan(&place, true, false);
+            keeps_nan(&place, true, true);
+            graph_release(&trial.graph);
+        }
+}
+
 static void test_nan(void **state)
 {
     (void)state;
     struct draws draws = { 13, 0 };
     for (int i = 0; i < N_FAST; i++)
-        for (int p = 0; p < PRECISIONS; p++)
-            for (int c = 0; c < n_chains - 1 && fast[i]->offers((enum precision)p); c++) { /* the last is the loss, which has no output */
-                struct trial trial = { .in = { 3, 6, 7 }, .batch = 7 };
-                const struct place place = { fast[i], (enum precision)p, &chains[c], &trial };
-                trial_build(&trial, &chains[c], &draws);
-                keeps_nan(&place, false, false);
-                keeps_nan(&place, true, false);
-                keeps_nan(&place, true, true);
-                graph_release(&trial.graph);
-            }
+        nan_stays(fast[i], &draws);
 }
 
 static const struct chain *chain_of(const char *name)
@@ -258,28 +265,32 @@ static void run_far(struct segment *segment, struct outcome *outcome)
     backward(segment, 1, outcome);
 }
 
+static void moments_hold(const struct backend *backend, struct draws *draws)
+{
+    struct trial trial = { .in = { 6, 11, 13 }, .batch = 37 };
+    struct chain chain = *chain_of("batchnorm");
+    struct segment segments[2];
+    struct outcome outcomes[2];
+    chain.tolerance = 1e-3;
+    trial_build(&trial, &chain, draws);
+    for (int side = 0; side < 2; side++) {
+        segment_open(&segments[side], &(struct plan_request){ side ? backend : &backend_reference, NULL, &trial.graph, trial.batch, true, PRECISION_FP32 }, trial.from, trial.to);
+        run_far(&segments[side], &outcomes[side]);
+    }
+    compare(&(struct place){ backend, PRECISION_FP32, &chain, &trial }, &segments[0], &segments[1], &outcomes[0], &outcomes[1]);
+    for (int side = 0; side < 2; side++) {
+        outcome_free(&outcomes[side]);
+        segment_close(&segments[side]);
+    }
+    graph_release(&trial.graph);
+}
+
 static void test_moments(void **state)
 {
     (void)state;
     struct draws draws = { 14, 0 };
-    for (int i = 0; i < N_FAST; i++) {
-        struct trial trial = { .in = { 6, 11, 13 }, .batch = 37 };
-        struct chain chain = *chain_of("batchnorm");
-        struct segment segments[2];
-        struct outcome outcomes[2];
-        chain.tolerance = 1e-3;
-        trial_build(&trial, &chain, &draws);
-        for (int side = 0; side < 2; side++) {
-            segment_open(&segments[side], &(struct plan_request){ side ? fast[i] : &backend_reference, NULL, &trial.graph, trial.batch, true, PRECISION_FP32 }, trial.from, trial.to);
-            run_far(&segments[side], &outcomes[side]);
-        }
-        compare(&(struct place){ fast[i], PRECISION_FP32, &chain, &trial }, &segments[0], &segments[1], &outcomes[0], &outcomes[1]);
-        for (int side = 0; side < 2; side++) {
-            outcome_free(&outcomes[side]);
-            segment_close(&segments[side]);
-        }
-        graph_release(&trial.graph);
-    }
+    for (int i = 0; i < N_FAST; i++)
+        moments_hold(fast[i], &draws);
 }
 
 /* Everything from `offers` on is a function. */
@@ -299,26 +310,47 @@ static void test_tables(void **state)
 static void test_training(void **state)
 {
     (void)state;
-    test_chains(PRECISION_FP32, true, 3);
+    test_chains(&(struct round){ fast, N_FAST, 3, 5 }, PRECISION_FP32, true);
 }
 
 static void test_evaluation(void **state)
 {
     (void)state;
-    test_chains(PRECISION_FP32, false, 2);
+    test_chains(&(struct round){ fast, N_FAST, 2, 5 }, PRECISION_FP32, false);
 }
 
 static void test_bf16(void **state)
 {
     (void)state;
-    test_chains(PRECISION_BF16, true, 2);
-    test_chains(PRECISION_BF16, false, 1);
+    test_chains(&(struct round){ fast, N_FAST, 2, 5 }, PRECISION_BF16, true);
+    test_chains(&(struct round){ fast, N_FAST, 1, 5 }, PRECISION_BF16, false);
+}
+
+static void test_fp16(void **state)
+{
+    (void)state;
+    test_chains(&(struct round){ fast, N_FAST, 1, 5 }, PRECISION_FP16, true);
+    test_chains(&(struct round){ fast, N_FAST, 1, 5 }, PRECISION_FP16, false);
+}
+
+/* Fewer batches: the GPU may be an emulated one. */
+static void test_gpu(void **state)
+{
+    (void)state;
+    const struct backend *gpu = gpu_or_skip();
+    for (int p = 0; p < PRECISIONS; p++) {
+        test_chains(&(struct round){ &gpu, 1, 1, 3 }, (enum precision)p, true);
+        test_chains(&(struct round){ &gpu, 1, 1, 1 }, (enum precision)p, false);
+    }
+    nan_stays(gpu, &(struct draws){ 13, 0 });
+    moments_hold(gpu, &(struct draws){ 14, 0 });
 }
 
 int test_ops(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_training), cmocka_unit_test(test_evaluation), cmocka_unit_test(test_bf16), cmocka_unit_test(test_nan), cmocka_unit_test(test_moments), cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_training), cmocka_unit_test(test_evaluation), cmocka_unit_test(test_bf16), cmocka_unit_test(test_fp16), cmocka_unit_test(test_nan),
+        cmocka_unit_test(test_moments), cmocka_unit_test(test_tables), cmocka_unit_test(test_gpu),
     };
     return cmocka_run_group_tests_name("ops", tests, NULL, NULL);
 }
