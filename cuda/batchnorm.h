@@ -47,21 +47,34 @@ struct batchnorm_sums { float d, product; };
 /* dx = scale (d - mean_d - (x - mean) slope) */
 struct batchnorm_line { float mean, scale, mean_d, slope; };
 
+/* Both reductions: parts: [stretches][channels]; arrived: [tiles], 0 between launches. */
+struct batchnorm_moments {
+    struct batchnorm_spread *parts;
+    unsigned *arrived;
+    float *running_mean, *running_variance; /* moved */
+};
+
+struct batchnorm_gradients {
+    struct batchnorm_sums *parts;
+    unsigned *arrived;
+    struct batchnorm_line *lines; /* [channels]: for the pass behind it */
+    float *dweight, *dbias;
+    const struct step_values *values;
+};
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* Mean and inverse from x, and the running statistics moved. parts: [stretches][channels]. */
-cudaError_t cuda_launch_moments(cudaStream_t stream, enum precision precision, const struct batchnorm_pass *pass, struct batchnorm_spread *parts, const void *x, float *running_mean,
-                                float *running_variance);
+/* The pass's mean and inverse, from x. */
+cudaError_t cuda_launch_moments(cudaStream_t stream, enum precision precision, const struct batchnorm_pass *pass, const struct batchnorm_moments *to, const void *x);
 /* Mean and inverse from the running statistics. */
 cudaError_t cuda_launch_running(cudaStream_t stream, const struct batchnorm_pass *pass, const float *running_mean, const float *running_variance);
 /* y = weight (x - mean) inverse + bias, then + residual (NULL: none), then ReLU. */
 cudaError_t cuda_launch_normalize(cudaStream_t stream, enum precision precision, const struct batchnorm_pass *pass, void *y, const void *x, const void *residual);
 
-/* The parameters' gradients and, for the next one, a line for each channel. parts: as above. */
-cudaError_t cuda_launch_batchnorm_sums(cudaStream_t stream, enum precision precision, const struct batchnorm_pass *pass, struct batchnorm_sums *parts, struct batchnorm_line *lines,
-                                       float *dweight, float *dbias, const void *dy, const void *x, const void *y, const struct step_values *values);
+cudaError_t cuda_launch_batchnorm_sums(cudaStream_t stream, enum precision precision, const struct batchnorm_pass *pass, const struct batchnorm_gradients *to, const void *dy,
+                                       const void *x, const void *y);
 /* dx, and d itself to dresidual, each where it is not NULL; either may be dy. */
 cudaError_t cuda_launch_batchnorm_back(cudaStream_t stream, enum precision precision, const struct batchnorm_pass *pass, void *dx, void *dresidual, const void *dy, const void *x,
                                        const void *y, const struct batchnorm_line *lines);

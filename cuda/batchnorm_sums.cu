@@ -1,4 +1,5 @@
-/* The reductions of batch normalization, each in two kernels: blocks sum stretches of rows in fp32, then each channel's parts are put together in doubles, in a fixed order.
+/* The reductions of batch normalization: blocks sum stretches of rows in fp32; of each tile of channels the last block to be done puts the parts together in doubles, in an
+ * order that does not depend on which one that is.
  *
  * Moments: a thread sums deviations from its own first value, so nothing cancels wherever the mean lies: were that value far from the others, the deviation would be in the
  * variance itself. Parts are merged by their means (Chan, Golub, LeVeque 1979). */
@@ -21,9 +22,8 @@ static __device__ inline struct batchnorm_sums merged(const struct batchnorm_sum
 
 namespace {
 
-enum { CHANNELS = 32, DOWN = 16 }; /* of a block that puts parts together */
-
-template <typename T, int V> __global__ void spread_of_stretch(struct batchnorm_spread *parts, const T *x, size_t rows, int channels)
+/* What a stretch of rows has, to its parts. */
+template <typename T, int V> __device__ void spread_of_stretch(struct batchnorm_spread *parts, const T *x, size_t rows, int channels)
 {
     __shared__ struct batchnorm_spread all[V][BATCHNORM_THREADS];
     const int c = own_channel<V>();
@@ -53,20 +53,49 @@ template <typename T, int V> __global__ void spread_of_stretch(struct batchnorm_
         parts[(size_t)blockIdx.x * (size_t)channels + (size_t)(c + v)] = all[v][threadIdx.x];
 }
 
-template <typename T, int V>
-__global__ void sums_of_stretch(struct batchnorm_sums *parts, const T *dy, const T *x, const T *y, const uint8_t *passes, const float *mean, size_t rows, int channels)
+/* sums: of n times a part's mean less the first one's, and of squared deviations from that. */
+__device__ void take_moments(const struct batchnorm_pass *pass, const struct batchnorm_moments *to, int c, const double sums[2])
+{
+    const double n = (double)pass->rows, off = sums[0] / n, mean = (double)to->parts[c].mean + off, squares = sums[1] - off * sums[0], variance = squares < 0 ? 0 : squares / n;
+    const double unbiased = pass->rows > 1 ? variance * n / (n - 1) : variance, momentum = (double)pass->momentum;
+    pass->mean[c] = (float)mean;
+    pass->inverse[c] = (float)(1 / sqrt(variance + (double)pass->epsilon));
+    to->running_mean[c] = (float)((double)to->running_mean[c] + momentum * (mean - (double)to->running_mean[c]));
+    to->running_variance[c] = (float)((double)to->running_variance[c] + momentum * (unbiased - (double)to->running_variance[c]));
+}
+
+template <typename T, int V> __global__ void moments(struct batchnorm_pass pass, struct batchnorm_moments to, const T *x)
+{
+    spread_of_stretch<T, V>(to.parts, x, pass.rows, pass.channels);
+    if (!last_of_tile(to.arrived))
+        return;
+    const struct place place = place_in_tile<V>(pass.channels);
+    double sums[2] = { 0, 0 };
+#pragma unroll 4
+    for (unsigned k = place.row; place.c >= 0 && k < gridDim.x; k += place.rows) {
+        const struct batchnorm_spread part = to.parts[(size_t)k * (size_t)pass.channels + (size_t)place.c];
+        const double d = (double)part.mean - (double)to.parts[place.c].mean;
+        sums[0] += (double)part.n * d;
+        sums[1] += (double)part.squares + (double)part.n * d * d;
+    }
+    add_rows(sums, &place);
+    if (place.c >= 0 && place.row == 0)
+        take_moments(&pass, &to, place.c, sums);
+}
+
+template <typename T, int V> __device__ void sums_of_stretch(const struct batchnorm_pass *pass, struct batchnorm_sums *parts, const T *dy, const T *x, const T *y)
 {
     __shared__ struct batchnorm_sums all[V][BATCHNORM_THREADS];
-    const int c = own_channel<V>();
+    const int c = own_channel<V>(), channels = pass->channels;
     struct batchnorm_sums own[V] = {};
     float centre[V] = {};
     for (int v = 0; c < channels && v < V; v++)
-        centre[v] = mean[c + v];
+        centre[v] = pass->mean[c + v];
 #pragma unroll 4
-    for (size_t row = c < channels ? first_row() : rows; row < rows; row += next_row()) {
+    for (size_t row = c < channels ? first_row() : pass->rows; row < pass->rows; row += next_row()) {
         const size_t at = row * (size_t)channels + (size_t)c;
         const several<T, V> d = load<T, V>(dy + at), values = load<T, V>(x + at);
-        const unsigned bits = passing<T, V>(passes, y, at);
+        const unsigned bits = passing<T, V>(pass->passes, y, at);
         for (int v = 0; v < V; v++) {
             const float passed = bits >> v & 1 ? widen(d.at[v]) : 0;
             own[v].d += passed;
@@ -78,97 +107,55 @@ __global__ void sums_of_stretch(struct batchnorm_sums *parts, const T *dy, const
         parts[(size_t)blockIdx.x * (size_t)channels + (size_t)(c + v)] = all[v][threadIdx.x];
 }
 
-/* N doubles of each row of the block added up for the threads of its first; those return true. */
-template <int N> __device__ bool add_rows(double (*all)[DOWN][CHANNELS], double sums[N])
+__device__ void take_gradients(const struct batchnorm_pass *pass, const struct batchnorm_gradients *to, int c, const double sums[2])
 {
-    for (int i = 0; i < N; i++)
-        all[i][threadIdx.y][threadIdx.x] = sums[i];
-    __syncthreads();
-    for (int i = 0; threadIdx.y == 0 && i < N; i++)
-        for (int row = 1; row < DOWN; row++)
-            sums[i] += all[i][row][threadIdx.x];
-    return threadIdx.y == 0;
+    const double n = (double)pass->rows, inverse = (double)pass->inverse[c];
+    const struct batchnorm_line line = { pass->mean[c], (float)((double)pass->weight[c] * inverse), (float)(sums[0] / n), (float)(sums[1] * inverse * inverse / n) };
+    to->dweight[c] = (float)(sums[1] * inverse) * to->values->inverse_loss_scale;
+    to->dbias[c] = (float)sums[0] * to->values->inverse_loss_scale;
+    to->lines[c] = line;
 }
 
-/* Around the first part's mean. */
-__global__ void put_moments_together(struct batchnorm_pass pass, const struct batchnorm_spread *parts, unsigned stretches, float *running_mean, float *running_variance)
+template <typename T, int V> __global__ void gradients(struct batchnorm_pass pass, struct batchnorm_gradients to, const T *dy, const T *x, const T *y)
 {
-    __shared__ double all[2][DOWN][CHANNELS];
-    const int c = (int)(blockIdx.x * CHANNELS + threadIdx.x);
-    const double n = (double)pass.rows, centre = c < pass.channels ? (double)parts[c].mean : 0;
-    double sums[2] = { 0, 0 };
-    for (unsigned k = threadIdx.y; c < pass.channels && k < stretches; k += DOWN) {
-        const struct batchnorm_spread part = parts[(size_t)k * (size_t)pass.channels + (size_t)c];
-        const double d = (double)part.mean - centre;
-        sums[0] += (double)part.n * d;
-        sums[1] += (double)part.squares + (double)part.n * d * d;
-    }
-    if (!add_rows<2>(all, sums) || c >= pass.channels)
+    sums_of_stretch<T, V>(&pass, to.parts, dy, x, y);
+    if (!last_of_tile(to.arrived))
         return;
-    const double off = sums[0] / n, mean = centre + off, squares = sums[1] - off * sums[0], variance = squares < 0 ? 0 : squares / n;
-    const double unbiased = pass.rows > 1 ? variance * n / (n - 1) : variance, momentum = (double)pass.momentum;
-    pass.mean[c] = (float)mean;
-    pass.inverse[c] = (float)(1 / sqrt(variance + (double)pass.epsilon));
-    running_mean[c] = (float)((double)running_mean[c] + momentum * (mean - (double)running_mean[c]));
-    running_variance[c] = (float)((double)running_variance[c] + momentum * (unbiased - (double)running_variance[c]));
-}
-
-__global__ void put_sums_together(struct batchnorm_pass pass, const struct batchnorm_sums *parts, unsigned stretches, struct batchnorm_line *lines, float *dweight, float *dbias,
-                                  const struct step_values *values)
-{
-    __shared__ double all[2][DOWN][CHANNELS];
-    const int c = (int)(blockIdx.x * CHANNELS + threadIdx.x);
-    const double n = (double)pass.rows;
+    const struct place place = place_in_tile<V>(pass.channels);
     double sums[2] = { 0, 0 };
-    for (unsigned k = threadIdx.y; c < pass.channels && k < stretches; k += DOWN) {
-        const struct batchnorm_sums part = parts[(size_t)k * (size_t)pass.channels + (size_t)c];
+#pragma unroll 4
+    for (unsigned k = place.row; place.c >= 0 && k < gridDim.x; k += place.rows) {
+        const struct batchnorm_sums part = to.parts[(size_t)k * (size_t)pass.channels + (size_t)place.c];
         sums[0] += (double)part.d;
         sums[1] += (double)part.product;
     }
-    if (!add_rows<2>(all, sums) || c >= pass.channels)
-        return;
-    const double inverse = (double)pass.inverse[c];
-    dweight[c] = (float)(sums[1] * inverse) * values->inverse_loss_scale;
-    dbias[c] = (float)sums[0] * values->inverse_loss_scale;
-    const struct batchnorm_line line = { pass.mean[c], (float)((double)pass.weight[c] * inverse), (float)(sums[0] / n), (float)(sums[1] * inverse * inverse / n) };
-    lines[c] = line;
+    add_rows(sums, &place);
+    if (place.c >= 0 && place.row == 0)
+        take_gradients(&pass, &to, place.c, sums);
 }
-
-unsigned channel_blocks(int channels) { return (unsigned)(channels + CHANNELS - 1) / CHANNELS; }
 
 }
 
-extern "C" cudaError_t cuda_launch_moments(cudaStream_t stream, enum precision precision, const struct batchnorm_pass *pass, struct batchnorm_spread *parts, const void *x,
-                                           float *running_mean, float *running_variance)
+extern "C" cudaError_t cuda_launch_moments(cudaStream_t stream, enum precision precision, const struct batchnorm_pass *pass, const struct batchnorm_moments *to, const void *x)
 {
     const struct batchnorm_cut cut = batchnorm_cut_for_sums(pass->rows, pass->channels);
-    const cudaError_t status = for_precision(precision, [=](auto zero) {
+    return for_precision(precision, [=](auto zero) {
         return for_vector(pass->channels, [=](auto vector) {
             using T = decltype(zero);
-            return launch(spread_of_stretch<T, decltype(vector)::value>, dim3(cut.stretches, cut.tiles), dim3(cut.across, cut.down), 0, stream, parts, (const T *)x, pass->rows,
-                          pass->channels);
+            return launch(moments<T, decltype(vector)::value>, dim3(cut.stretches, cut.tiles), dim3(cut.across, cut.down), 0, stream, *pass, *to, (const T *)x);
         });
     });
-    if (status != cudaSuccess)
-        return status;
-    return launch(put_moments_together, channel_blocks(pass->channels), dim3(CHANNELS, DOWN), 0, stream, *pass, (const struct batchnorm_spread *)parts, cut.stretches, running_mean,
-                  running_variance);
 }
 
-extern "C" cudaError_t cuda_launch_batchnorm_sums(cudaStream_t stream, enum precision precision, const struct batchnorm_pass *pass, struct batchnorm_sums *parts,
-                                                  struct batchnorm_line *lines, float *dweight, float *dbias, const void *dy, const void *x, const void *y,
-                                                  const struct step_values *values)
+extern "C" cudaError_t cuda_launch_batchnorm_sums(cudaStream_t stream, enum precision precision, const struct batchnorm_pass *pass, const struct batchnorm_gradients *to, const void *dy,
+                                                  const void *x, const void *y)
 {
     const struct batchnorm_cut cut = batchnorm_cut_for_sums(pass->rows, pass->channels);
-    const cudaError_t status = for_precision(precision, [=](auto zero) {
+    return for_precision(precision, [=](auto zero) {
         return for_vector(pass->channels, [=](auto vector) {
             using T = decltype(zero);
-            return launch(sums_of_stretch<T, decltype(vector)::value>, dim3(cut.stretches, cut.tiles), dim3(cut.across, cut.down), 0, stream, parts, (const T *)dy, (const T *)x,
-                          pass->relu ? (const T *)y : NULL, (const uint8_t *)pass->passes, (const float *)pass->mean, pass->rows, pass->channels);
+            return launch(gradients<T, decltype(vector)::value>, dim3(cut.stretches, cut.tiles), dim3(cut.across, cut.down), 0, stream, *pass, *to, (const T *)dy, (const T *)x,
+                          pass->relu ? (const T *)y : NULL);
         });
     });
-    if (status != cudaSuccess)
-        return status;
-    return launch(put_sums_together, channel_blocks(pass->channels), dim3(CHANNELS, DOWN), 0, stream, *pass, (const struct batchnorm_sums *)parts, cut.stretches, lines, dweight, dbias,
-                  values);
 }
