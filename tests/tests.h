@@ -43,6 +43,8 @@
     X(winograd) \
     X(gradients) \
     X(flat) \
+    X(cuda_flat) \
+    X(cuda_order) \
     X(graph) \
     X(nets) \
     X(resnet_imagenet) \
