@@ -32,6 +32,7 @@ struct block {
     int n, next; /* threads; the next one to start */
     int self;    /* the one that runs */
     int count;   /* of the last barrier */
+    bool stuck;
     char started, ended, barrier; /* what ThreadSanitizer knows the order by */
     struct thread thread[EMULATED_THREADS];
     struct fiber *fibers[EMULATED_THREADS], *free[EMULATED_THREADS];
@@ -71,8 +72,11 @@ static void meet(enum state state, int line)
     struct thread *thread = &block->thread[block->self];
     thread->state = state;
     thread->line = line;
-    fiber_release(&block->ended); /* should this be where it stays */
     fiber_leave(thread->fiber);
+    if (block->stuck) {
+        fiber_release(&block->ended);
+        fiber_leave(thread->fiber);
+    }
 }
 
 int emulated_barrier(int predicate, int line)
@@ -227,6 +231,15 @@ static bool go_on(void)
     return waiting;
 }
 
+/* The fibers of a block that is stuck come to their end where they are. */
+static void give_up(void)
+{
+    block->stuck = true;
+    for (int i = 0; i < block->n; i++)
+        if (block->thread[i].state != STATE_ENDED)
+            fiber_enter(block->thread[i].fiber);
+}
+
 /* False: it got stuck. */
 static bool run_block(void)
 {
@@ -237,8 +250,10 @@ static bool run_block(void)
     bool waiting = start_threads();
     while (waiting)
         waiting = go_on();
+    if (block->n_free < block->n_fibers)
+        give_up();
     fiber_acquire(&block->ended);
-    return block->n_free == block->n_fibers;
+    return !block->stuck;
 }
 
 void emulated_fibers_release(void)
