@@ -76,7 +76,7 @@ static struct choice *row_of(const char *machine, const char *key)
     return NULL;
 }
 
-static void remember(const char *machine, const char *key, const char *value)
+void choices_remember(const char *machine, const char *key, const char *value)
 {
     struct error ignored = { 0 };
     struct choice *row = row_of(machine, key);
@@ -130,7 +130,7 @@ bool choices_find(const char *machine, const char *key, char value[CHOICE_VALUE]
     }
     if (!find_in_file(machine, key, value))
         return false;
-    remember(machine, key, value);
+    choices_remember(machine, key, value);
     return true;
 }
 
@@ -153,7 +153,7 @@ void choices_keep(const char *machine, const char *key, const char *value)
 {
     struct error error = { 0 };
     char path[PATH_ROOM];
-    remember(machine, key, value);
+    choices_remember(machine, key, value);
     if (!path_of(path, machine) || append(path, machine, key, value, &error) == 0 || table.told)
         return;
     table.told = true;

@@ -22,7 +22,8 @@ void choices_unlock(void);
 
 /* Keys and values are one line, without a tab. Inside the lock. */
 bool choices_find(const char *machine, const char *key, char value[CHOICE_VALUE]);
-void choices_keep(const char *machine, const char *key, const char *value);
+void choices_remember(const char *machine, const char *key, const char *value); /* by this process */
+void choices_keep(const char *machine, const char *key, const char *value);     /* in the file too */
 
 void choices_forget(void); /* what this process remembers: for tests */
 

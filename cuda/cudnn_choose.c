@@ -12,7 +12,7 @@
 
 enum { CANDIDATES = 8 };
 
-static const char none[] = "none"; /* the note that no engine computes a graph */
+static const char none[] = "none"; /* the note, for this process only, that no engine is offered for a graph */
 
 /* Engines that have a plan within the workspace that is allowed. */
 struct candidates {
@@ -100,12 +100,12 @@ static int choose(struct candidates *candidates, int *chosen, struct device *dev
     struct cudnn_engine engine;
     collect(candidates, CANDIDATES);
     *chosen = -1;
-    if (candidates->n && measure(candidates, chosen, device, error))
-        return -1;
-    if (*chosen < 0) {
-        choices_keep(machine, key, none);
+    if (candidates->n == 0) {
+        choices_remember(machine, key, none);
         return 0;
     }
+    if (measure(candidates, chosen, device, error))
+        return -1;
     /* Another process may have chosen meanwhile: its choice is the one that later runs will read. */
     if (!stale && choices_find(machine, key, value) && cudnn_engine_read(&engine, value))
         for (int i = 0; i < candidates->n; i++)
@@ -126,7 +126,8 @@ static int choose_by_notes(struct cudnn_plan *plan, struct candidates *candidate
     int chosen;
     if (choices_machine(machine, device, error))
         return -1;
-    snprintf(key, sizeof key, "%s%s%sworkspace %zu", candidates->graph->about, settings->deterministic ? "deterministic " : "", settings->tf32 ? "tf32 " : "", settings->workspace_bytes);
+    snprintf(key, sizeof key, "%s%s%sworkspace %zu", candidates->graph->about, settings->deterministic ? "deterministic " : "", settings->tf32 ? "tf32 " : "",
+             settings->workspace_bytes);
     bool noted = choices_find(machine, key, value);
     if (noted && (strcmp(value, none) == 0 || (cudnn_engine_read(&engine, value) && open_within(plan, candidates->graph, &engine))))
         return 0;

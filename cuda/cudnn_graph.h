@@ -92,7 +92,8 @@ struct cudnn_plan {
 int cudnn_plan_open(struct cudnn_plan *plan, const struct cudnn_graph *graph, const struct cudnn_engine *engine, struct error *error);
 void cudnn_plan_close(struct cudnn_plan *plan); /* accepts a zeroed one */
 
-/* Enqueues it on the handle's stream. `data`: one pointer for each tensor that is not virtual, in the graph's order. Makes something (on the host) only when a pointer differs from the last time. */
+/* Enqueues it on the handle's stream. `data`: one pointer for each tensor that is not virtual, in the graph's order. Allocates (on the host) only when a pointer differs from
+ * the last time. */
 int cudnn_plan_run(struct cudnn_plan *plan, void *const *data, void *workspace, struct error *error);
 
 #endif

@@ -9,18 +9,21 @@
 
 enum { CANDIDATES = 16, ROUNDS = 3, RUNS = 5 };
 
-struct watch { struct device *device; cudaEvent_t begin, end; };
+struct watch {
+    struct device *device;
+    cudaEvent_t begin, end;
+    struct error refused; /* the first run that failed */
+};
 
 /* Milliseconds of one run, from several without a pause; DBL_MAX when it fails. */
 static int time_runs(double *milliseconds, struct watch *watch, int runs, int (*run)(void *context, int i, struct error *error), void *context, int i, struct error *error)
 {
-    struct error refused = { 0 };
     float taken = 0;
     *milliseconds = DBL_MAX;
     if (cuda_status(watch->device->ordinal, cudaEventRecord(watch->begin, watch->device->stream), "measuring", error))
         return -1;
     for (int k = 0; k < runs; k++)
-        if (run(context, i, &refused)) {
+        if (run(context, i, &watch->refused)) {
             cudaGetLastError(); /* a launch that was refused; a device that has failed says so again below */
             return cuda_status(watch->device->ordinal, cudaStreamSynchronize(watch->device->stream), "measuring", error);
         }
@@ -52,7 +55,7 @@ static int measure(struct watch *watch, int n, int (*run)(void *context, int i, 
     for (int i = 0; i < n; i++)
         if (shortest[i] < (*fastest < 0 ? DBL_MAX : shortest[*fastest]))
             *fastest = i;
-    return 0;
+    return *fastest < 0 ? fail(error, watch->refused.code, "%s", watch->refused.text) : 0;
 }
 
 int cuda_fastest(struct device *device, int n, int (*run)(void *context, int i, struct error *error), void *context, int *fastest, struct error *error)

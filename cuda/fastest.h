@@ -5,8 +5,8 @@
 struct device;
 struct error;
 
-/* Runs each of n candidates on the device's stream a few times, in turn, so that a disturbance meets all of them; the rest of the stream should be idle. `run` enqueues
- * candidate i once; one that fails is left out. *fastest: its number, -1 when all failed. Waits for the device. EXIT_DEVICE when the device has failed. */
+/* Runs each of n candidates, at least one, on the device's stream a few times, in turn, so that a disturbance meets all of them; the rest of the stream should be idle. `run` enqueues
+ * candidate i once; one that fails is left out. Waits for the device. EXIT_DEVICE when the device or every candidate fails. */
 int cuda_fastest(struct device *device, int n, int (*run)(void *context, int i, struct error *error), void *context, int *fastest, struct error *error);
 
 #endif

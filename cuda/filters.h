@@ -24,7 +24,8 @@ cudaError_t cuda_launch_unpack(cudaStream_t stream, enum precision precision, fl
 cudaError_t cuda_launch_bias(cudaStream_t stream, enum precision precision, void *y, size_t rows, int channels, const float *bias, bool relu);
 
 /* dbias = factor * the sum of dy over its rows. With y (NULL: no ReLU) dy becomes zero first where ReLU let nothing pass. */
-cudaError_t cuda_launch_bias_back(cudaStream_t stream, enum precision precision, float *dbias, void *dy, const void *y, size_t rows, int channels, float *sums, const float *factor);
+cudaError_t cuda_launch_bias_back(cudaStream_t stream, enum precision precision, float *dbias, void *dy, const void *y, size_t rows, int channels, float *sums,
+                                  const float *factor);
 size_t cuda_bias_sums_bytes(size_t rows, int channels); /* of `sums` */
 
 #ifdef __cplusplus

@@ -1,107 +1,52 @@
 /* Fully connected, by cuBLASLt: y = x W' + bias over samples as rows, which column by column reads Y = W' X with W stored inner x outputs.
  *
  * Weights are packed in the plan's precision; behind a spatial tensor their columns go from C, H, W to H, W, C, and their gradient's go back. The gradient is computed in fp32 from
- * operands of any precision, straight into the canonical vector where the order is the same. The bias is packed in the output's precision, as the epilogue wants it; ReLU is a
- * pass of ours: the epilogue's, max(x, 0), is not said to keep a NaN. */
-#include "cuda/activations.h"
-#include "cuda/filters.h"
+ * operands of any precision, straight into the canonical vector where the order is the same. ReLU is a pass of ours: the epilogue's, max(x, 0), is not said to keep a NaN. */
 #include "cuda/matmul.h"
-#include "cuda/op.h"
-#include "cuda/status.h"
-
-#include <stdio.h>
-#include <string.h>
-
-enum { ALIGNMENT = 256 };
+#include "cuda/weighted.h"
 
 struct linear {
-    struct cuda_op head;
-    struct filter_shape weights; /* outputs x C x H x W of the input */
-    bool relu, permuted;
+    struct weighted weighted;
+    bool permuted;
     struct matmul forward, data, weight;
-    size_t bias_at, zero_at;           /* in saved, behind the weights */
-    size_t sums_at, workspace_at;      /* in scratch, behind the permuted gradient */
 };
-
-static void *scratch(const struct linear *self, size_t at) { return (void *)(((uintptr_t)self->head.op.scratch + at + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT); }
-static void *saved(const struct linear *self, size_t at) { return (char *)self->head.op.saved + at; }
-
-static int placed(const struct linear *self, int result, struct error *error)
-{
-    char place[NAME_ROOM + 8];
-    const char *name = self->head.request.params[0]->name, *dot = strrchr(name, '.');
-    snprintf(place, sizeof place, "layer %.*s", dot ? (int)(dot - name) : (int)strlen(name), name);
-    return result ? error_place(error, place) : 0;
-}
-
-static int check(const struct linear *self, cudaError_t status, const char *doing, struct error *error)
-{
-    return placed(self, cuda_status(self->head.request.device->ordinal, status, doing, error), error);
-}
-
-static int pack(struct op *op, const struct step *step, struct error *error)
-{
-    const struct linear *self = (const struct linear *)op;
-    const struct op_request *request = &self->head.request;
-    const cudaStream_t stream = request->device->stream;
-    cudaError_t status = cuda_launch_pack(stream, request->precision, op->saved, step->weights + request->params[0]->offset, self->weights);
-    if (!status && request->params[1])
-        status = cuda_launch_pack(stream, request->precision, saved(self, self->bias_at), step->weights + request->params[1]->offset, (struct filter_shape){ self->weights.k, 1, 1, 1 });
-    return check(self, status, "packing weights", error);
-}
 
 static int forward(struct op *op, const struct step *step, struct error *error)
 {
     struct linear *self = (struct linear *)op;
-    const struct op_request *request = &self->head.request;
-    const struct tensor *y = request->output;
-    const struct matmul_data data = { .a = op->saved, .b = request->inputs[0]->data, .bias = saved(self, self->bias_at), .d = y->data, .workspace = scratch(self, 0) };
-    (void)step;
-    if (placed(self, matmul_run(&self->forward, &data, error), error))
-        return -1;
-    if (!self->relu)
-        return 0;
-    return check(self, cuda_launch_relu(request->device->stream, y->precision, (size_t)y->batch * (size_t)y->shape.c, y->data, y->data), "ReLU", error);
-}
-
-static cudaError_t clip_and_sum(const struct linear *self, const struct step *step)
-{
-    const struct op_request *request = &self->head.request;
-    const struct tensor *y = request->output;
-    const struct device *device = request->device;
-    const void *clip = self->relu ? y->data : NULL;
-    if (request->params[1])
-        return cuda_launch_bias_back(device->stream, y->precision, step->gradient + request->params[1]->offset, y->gradient, clip, (size_t)y->batch, y->shape.c, scratch(self, self->sums_at),
-                                     &device->values->inverse_loss_scale);
-    return clip ? cuda_launch_relu_back(device->stream, y->precision, (size_t)y->batch * (size_t)y->shape.c, y->gradient, NULL, clip, y->gradient) : cudaSuccess;
+    const struct weighted *weighted = &self->weighted;
+    const struct op_request *request = &weighted->head.request;
+    const struct matmul_data data = {
+        .a = op->saved, .b = request->inputs[0]->data, .bias = weighted_bias(weighted), .d = request->output->data, .workspace = weighted_workspace(weighted, false),
+    };
+    const int result = matmul_run(&self->forward, &data, error);
+    return result ? weighted_placed(weighted, result, error) : weighted_finish(weighted, step, error);
 }
 
 static int weight_gradient(struct linear *self, const struct step *step, struct error *error)
 {
-    const struct op_request *request = &self->head.request;
-    const struct device *device = request->device;
-    float *gradient = step->gradient + request->params[0]->offset, *permuted = scratch(self, 0);
-    const float *factor = &device->values->inverse_loss_scale;
+    const struct weighted *weighted = &self->weighted;
+    const struct op_request *request = &weighted->head.request;
     const struct matmul_data data = {
-        .a = request->inputs[0]->data, .b = request->output->gradient, .d = self->permuted ? permuted : gradient, .workspace = scratch(self, self->workspace_at),
-        .factor = factor, .zero = saved(self, self->zero_at),
+        .a = request->inputs[0]->data, .b = request->output->gradient, .workspace = weighted_workspace(weighted, true),
+        .d = self->permuted ? weighted_gradient(weighted) : step->gradient + request->params[0]->offset, .factor = weighted_factor(weighted), .zero = weighted_zero(weighted),
     };
-    if (placed(self, matmul_run(&self->weight, &data, error), error) || !self->permuted)
-        return error->code ? -1 : 0;
-    return check(self, cuda_launch_unpack(device->stream, PRECISION_FP32, gradient, permuted, self->weights, factor), "unpacking a gradient", error);
+    const int result = matmul_run(&self->weight, &data, error);
+    if (result || !self->permuted)
+        return weighted_placed(weighted, result, error);
+    return weighted_unpack(weighted, step, PRECISION_FP32, error);
 }
 
 static int backward(struct op *op, const struct step *step, struct error *error)
 {
     struct linear *self = (struct linear *)op;
-    const struct op_request *request = &self->head.request;
+    const struct weighted *weighted = &self->weighted;
+    const struct op_request *request = &weighted->head.request;
     const struct tensor *x = request->inputs[0];
-    if (check(self, clip_and_sum(self, step), "summing a bias's gradient", error) || weight_gradient(self, step, error))
+    const struct matmul_data data = { .a = op->saved, .b = request->output->gradient, .d = x->gradient, .workspace = weighted_workspace(weighted, true) };
+    if (weighted_begin_back(weighted, step, error) || weight_gradient(self, step, error))
         return -1;
-    if (!x->gradient)
-        return 0;
-    const struct matmul_data data = { .a = op->saved, .b = request->output->gradient, .d = x->gradient, .workspace = scratch(self, self->workspace_at) };
-    return placed(self, matmul_run(&self->data, &data, error), error);
+    return x->gradient ? weighted_placed(weighted, matmul_run(&self->data, &data, error), error) : 0;
 }
 
 static void release(struct op *op)
@@ -113,62 +58,78 @@ static void release(struct op *op)
     cuda_op_free(op);
 }
 
-/* Canonical vectors are aligned to 64 bytes, a parameter in one to its offset. */
-static unsigned alignment_of(const struct param *param)
-{
-    return param->offset % 4 == 0 ? 16 : param->offset % 2 == 0 ? 8 : 4;
-}
+/* In bytes. Canonical vectors are aligned to 64, a parameter in one as its offset is. */
+static unsigned alignment_of(const struct param *param) { return param->offset % 4 == 0 ? 16 : param->offset % 2 == 0 ? 8 : 4; }
 
-static int choose(struct linear *self, struct error *error)
+static int choose_forward(struct linear *self, int inputs, struct error *error)
 {
-    const struct op_request *request = &self->head.request;
-    const enum precision precision = request->precision;
-    const int batch = request->batch, outputs = self->weights.k, inputs = (int)(filter_count(self->weights) / (size_t)outputs);
-    const struct matmul_shape y = {
-        .rows = outputs, .columns = batch, .inner = inputs, .transposed_a = true, .operands = precision, .result = precision, .bias = request->params[1] != NULL, .alignment = 16,
+    const struct op_request *request = &self->weighted.head.request;
+    struct matmul_shape y = {
+        .rows = self->weighted.filters.k, .columns = request->batch, .inner = inputs, .transposed_a = true, .operands = request->precision, .result = request->precision,
+        .bias = request->params[1] != NULL, .alignment = 16,
     };
-    const struct matmul_shape dw = {
-        .rows = inputs, .columns = outputs, .inner = batch, .transposed_b = true, .operands = precision, .result = PRECISION_FP32, .scaled = !self->permuted,
-        .alignment = self->permuted ? 16 : alignment_of(request->params[0]),
-    };
-    const struct matmul_shape dx = { .rows = inputs, .columns = batch, .inner = outputs, .operands = precision, .result = precision, .alignment = 16 };
     if (matmul_open(&self->forward, request->device, &y, error))
         return -1;
-    if (!request->training)
+    self->weighted.bias_fused = y.bias && self->forward.chosen;
+    if (!y.bias || self->forward.chosen)
         return 0;
+    y.bias = false;
+    matmul_close(&self->forward);
+    return matmul_open(&self->forward, request->device, &y, error);
+}
+
+static int choose_backward(struct linear *self, int inputs, struct error *error)
+{
+    const struct op_request *request = &self->weighted.head.request;
+    const enum precision precision = request->precision;
+    const int outputs = self->weighted.filters.k;
+    const struct matmul_shape dw = {
+        .rows = inputs, .columns = outputs, .inner = request->batch, .transposed_b = true, .operands = precision, .result = PRECISION_FP32, .scaled = !self->permuted,
+        .alignment = self->permuted ? 16 : alignment_of(request->params[0]),
+    };
+    const struct matmul_shape dx = { .rows = inputs, .columns = request->batch, .inner = outputs, .operands = precision, .result = precision, .alignment = 16 };
     if (matmul_open(&self->weight, request->device, &dw, error))
         return -1;
     return request->want_gradient[0] ? matmul_open(&self->data, request->device, &dx, error) : 0;
 }
 
-static void lay_out(struct linear *self)
+static int none_offered(const struct matmul *product, struct error *error)
 {
-    const struct op_request *request = &self->head.request;
-    struct op *op = &self->head.op;
-    const size_t n = filter_count(self->weights), outputs = (size_t)self->weights.k;
-    self->bias_at = round_up(n * cuda_element_bytes(request->precision), ALIGNMENT);
-    self->zero_at = self->bias_at + round_up(outputs * cuda_element_bytes(request->precision), ALIGNMENT);
-    op->saved_bytes = self->zero_at + sizeof(float);
-    self->sums_at = request->training && self->permuted ? round_up(n * sizeof(float), ALIGNMENT) : 0;
-    self->workspace_at = self->sums_at + (request->training && request->params[1] ? round_up(cuda_bias_sums_bytes((size_t)request->batch, self->weights.k), ALIGNMENT) : 0);
-    op->scratch_bytes = size_max(self->forward.workspace_bytes, self->workspace_at + size_max(self->weight.workspace_bytes, self->data.workspace_bytes)) + ALIGNMENT;
+    const struct matmul_shape *shape = &product->shape;
+    return fail(error, EXIT_DEVICE, "cuda:%d: cuBLASLt %zu has no product of %dx%d and %dx%d from %s to %s within the workspace that is allowed", product->gpu,
+                cublasLtGetVersion(), shape->rows, shape->inner, shape->inner, shape->columns, precision_name(shape->operands), precision_name(shape->result));
+}
+
+static int choose(struct linear *self, struct error *error)
+{
+    const struct op_request *request = &self->weighted.head.request;
+    const int inputs = (int)shape_count(request->inputs[0]->shape);
+    const bool data = request->training && request->want_gradient[0];
+    const struct matmul *const products[] = { &self->forward, request->training ? &self->weight : NULL, data ? &self->data : NULL };
+    if (choose_forward(self, inputs, error) || (request->training && choose_backward(self, inputs, error)))
+        return -1;
+    for (int i = 0; i < 3; i++)
+        if (products[i] && !products[i]->chosen)
+            return none_offered(products[i], error);
+    return 0;
 }
 
 int cuda_linear(struct op **op, const struct op_request *request, const struct linear_args *args, struct error *error)
 {
-    static const struct op_calls calls = { .pack = pack, .forward = forward, .backward = backward, .free = release };
-    struct linear *self = cuda_op_new(sizeof *self, &calls, request, error);
+    static const struct op_calls calls = { .pack = weighted_pack, .forward = forward, .backward = backward, .free = release };
     const struct shape in = request->inputs[0]->shape;
+    struct linear *self = cuda_op_new(sizeof *self, &calls, request, error);
     if (!self)
         return -1;
-    self->weights = (struct filter_shape){ args->outputs, in.c, in.h, in.w };
-    self->relu = args->relu;
+    self->weighted.filters = (struct filter_shape){ args->outputs, in.c, in.h, in.w };
+    self->weighted.relu = args->relu;
     self->permuted = in.c > 1 && in.h * in.w > 1;
-    if (placed(self, choose(self, error), error)) {
-        release(&self->head.op);
+    if (weighted_placed(&self->weighted, choose(self, error), error)) {
+        release(&self->weighted.head.op);
         return -1;
     }
-    lay_out(self);
-    *op = &self->head.op;
+    weighted_lay_out(&self->weighted, request->training && self->permuted ? filter_count(self->weighted.filters) * sizeof(float) : 0, self->forward.workspace_bytes,
+                     size_max(self->weight.workspace_bytes, self->data.workspace_bytes));
+    *op = &self->weighted.head.op;
     return 0;
 }

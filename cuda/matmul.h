@@ -25,7 +25,7 @@ struct matmul {
     struct matmul_shape shape;
     cublasLtMatmulDesc_t how;
     cublasLtMatrixLayout_t a, b, d;
-    bool chosen;
+    bool chosen;                           /* there is an algorithm */
     cublasLtMatmulAlgo_t algorithm;
     size_t workspace_bytes;
     const void *bound_bias;
@@ -38,9 +38,11 @@ struct matmul_data {
     const float *factor, *zero; /* `scaled`: both in the GPU's memory */
 };
 
-/* Chosen by the notes of an earlier run, else by measuring; see choices.h. */
+/* Without an algorithm where cuBLASLt has none for it. */
 int matmul_open(struct matmul *matmul, struct device *device, const struct matmul_shape *shape, struct error *error);
 void matmul_close(struct matmul *matmul); /* accepts a zeroed one */
+/* For matmul_open: by the notes of an earlier run, else the fastest of what the heuristics offer. */
+int matmul_choose(struct matmul *matmul, struct device *device, struct error *error);
 int matmul_run(struct matmul *matmul, const struct matmul_data *data, struct error *error);
 
 #endif

@@ -1,4 +1,5 @@
 /* Pooling by cuDNN, whose own interface for it takes every precision in NHWC: it reads input and output again backward, so nothing is kept. A maximum passes a NaN on. */
+#include "cuda/cudnn_type.h"
 #include "cuda/op.h"
 #include "cuda/status.h"
 
@@ -47,21 +48,12 @@ static void release(struct op *op)
     cuda_op_free(op);
 }
 
-static cudnnDataType_t element_type(enum precision precision)
-{
-    switch (precision) {
-    case PRECISION_BF16: return CUDNN_DATA_BFLOAT16;
-    case PRECISION_FP16: return CUDNN_DATA_HALF;
-    default: return CUDNN_DATA_FLOAT;
-    }
-}
-
 static int describe_tensor(const struct op_request *request, cudnnTensorDescriptor_t *descriptor, const struct tensor *tensor, struct error *error)
 {
     const struct shape shape = tensor->shape;
     if (check(request, cudnnCreateTensorDescriptor(descriptor), "describing a tensor", error))
         return -1;
-    return check(request, cudnnSetTensor4dDescriptor(*descriptor, CUDNN_TENSOR_NHWC, element_type(tensor->precision), tensor->batch, shape.c, shape.h, shape.w), "describing a tensor", error);
+    return check(request, cudnnSetTensor4dDescriptor(*descriptor, CUDNN_TENSOR_NHWC, cudnn_type(tensor->precision), tensor->batch, shape.c, shape.h, shape.w), "describing a tensor", error);
 }
 
 static int describe(struct pooling *self, const struct pool_args *args, struct error *error)
