@@ -80,6 +80,17 @@ __global__ void count(int *counter, float *sum, int n)
     }
 }
 
+__global__ void turn_round(float *values, int unordered)
+{
+    __shared__ float turned[WARP];
+    turned[WARP - 1 - threadIdx.x] = values[threadIdx.x];
+    if (!unordered)
+        __syncthreads();
+    const float own = turned[threadIdx.x];
+    __syncthreads(); /* the threads are told apart once they meet */
+    values[threadIdx.x] = own;
+}
+
 __global__ void nothing() {}
 
 __global__ void round_values(float *bf16, float *fp16, const float *values, int n)
@@ -113,6 +124,7 @@ cudaError_t emulated_test_count(cudaStream_t stream, int *counter, float *sum, i
     return launch(count, (n + THREADS - 1) / THREADS, THREADS, 0, stream, counter, sum, n);
 }
 
+cudaError_t emulated_test_unordered(cudaStream_t stream, float *values, int unordered) { return launch(turn_round, 1, WARP, 0, stream, values, unordered); }
 cudaError_t emulated_test_shape(cudaStream_t stream, int blocks, int threads, size_t shared_bytes) { return launch(nothing, blocks, threads, shared_bytes, stream); }
 cudaError_t emulated_test_opt_in(int shared_bytes) { return cudaFuncSetAttribute(nothing, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes); }
 

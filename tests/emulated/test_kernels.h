@@ -20,6 +20,8 @@ cudaError_t emulated_test_partial_warp(cudaStream_t stream, unsigned *words, int
 cudaError_t emulated_test_stuck(cudaStream_t stream, float *values, int turn);
 /* Each of n threads adds 1 to the counter and 0.5 to the sum. */
 cudaError_t emulated_test_count(cudaStream_t stream, int *counter, float *sum, int n);
+/* A warp turns its values round through shared memory; with `unordered`, without the barrier between. */
+cudaError_t emulated_test_unordered(cudaStream_t stream, float *values, int unordered);
 cudaError_t emulated_test_shape(cudaStream_t stream, int blocks, int threads, size_t shared_bytes);
 /* From now on emulated_test_shape may ask for so much. */
 cudaError_t emulated_test_opt_in(int shared_bytes);

@@ -19,3 +19,6 @@ COMPILE_KERNELS = $(CXX) -x c++ -std=c++17 $(CFLAGS) $(VARIANT_$(VARIANT)) -ffp-
 ifeq ($(VARIANT),emulated-tsan)
 $(B)/tests/emulated/block.o $(B)/tests/emulated/fiber.o: ALL_CFLAGS += -fno-sanitize=thread -DFIBERS_THREAD_SANITIZER
 endif
+
+$(B)/tests/emulated/races/run: $(B)/tests/emulated/races/races.o $(EMULATED)
+	@$(CC) $(ALL_CFLAGS) -o $@ $^ -lstdc++ -lm -lpthread
