@@ -94,7 +94,7 @@ static cudaError_t copy_through(const struct staging *staging, const struct way 
 {
     const struct way *own = &staging->ways[staging->own];
     cudaError_t status;
-    if ((status = put_behind(reader->stream, own->stream, own->whole)) || (status = put_behind(writer->stream, own->stream, own->whole)))
+    if ((status = put_behind(reader->stream, own->stream, own->whole)))
         return status;
     int i = 0;
     for (size_t at = 0; at < bytes; at += PIECE_BYTES, i = (i + 1) % PIECES) {

@@ -22,7 +22,7 @@ struct place {
 static float any_value(struct draws *draws)
 {
     static const float special[] = { 0, -0.0f, INFINITY, 1e-40f, -1e-45f, 3e38f };
-    if (draw_below(draws, 200) == 0)
+    if (draw_below(draws, 20) == 0)
         return special[draw_below(draws, sizeof special / sizeof *special)];
     return ldexpf((float)draw(draws) / 0x1p31f - 1, draw_below(draws, 12) - 8);
 }

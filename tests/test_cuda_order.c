@@ -196,6 +196,7 @@ static struct capture *captured(const struct pair *pair, void (*enqueue)(const s
     check(captures->begin(pair->first, &error), &error);
     if (enqueue)
         enqueue(pair);
+    check(pair->gpu->check(pair->first, &error), &error); /* asking disturbs nothing */
     check(captures->end(pair->first, &capture, &error), &error);
     return capture;
 }
@@ -416,7 +417,7 @@ static void test_urgency(void **state)
 
 /* ---- copies between any two places ---- */
 
-enum { PLACES = 4, LONG = 2600000 }; /* the host and up to three GPUs; more than two pieces of a staged copy */
+enum { PLACES = 4, LONG = 5200000 }; /* the host and up to three GPUs; more than two pieces of a staged copy */
 
 struct places { const struct backend *gpu; int n; struct device *device[PLACES]; float *from[PLACES], *to[PLACES], *host, *back; }; /* [0]: the host's */
 
@@ -448,7 +449,7 @@ static void places_close(struct places *places)
     gpu->release_host(places->back);
 }
 
-/* All in the order of one device, which is the only one that is waited for. */
+/* In the order of one device, which is the only one that is waited for; two in a row, so that the second must not overtake the first. What has arrived is read by who owns it. */
 static void copy_around(const struct places *places, struct device *device, int from, int to, size_t n, bool capture)
 {
     const struct backend *gpu = places->gpu;
@@ -462,14 +463,17 @@ static void copy_around(const struct places *places, struct device *device, int 
     if (capture)
         check(gpu->captures->begin(device, &error), &error);
     gpu->copy(device, places->from[from], places->host, n);
-    gpu->copy(device, places->to[to], places->from[from], n);
-    gpu->copy(device, places->back, places->to[to], n);
+    gpu->copy(device, places->to[to], places->from[from], n / 2);
+    gpu->copy(device, places->to[to] + n / 2, places->from[from] + n / 2, n - n / 2);
     if (capture) {
         check(gpu->captures->end(device, &kept, &error), &error);
         for (int i = 0; i < 2; i++)
             check(gpu->captures->launch(device, kept, &error), &error);
     }
     check(gpu->sync(device, &error), &error);
+    struct device *owner = to ? places->device[to] : device;
+    gpu->copy(owner, places->back, places->to[to], n);
+    check(gpu->sync(owner, &error), &error);
     if (memcmp(places->back, places->host, n * sizeof(float)))
         fail_msg("%zu floats from place %d to place %d, %s: others than were sent arrive", n, from, to, capture ? "captured" : "plain");
     gpu->captures->free(kept);
