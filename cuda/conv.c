@@ -1,4 +1,5 @@
-/* Convolution by cuDNN, in NHWC with filters packed as [K][R][S][C] in the plan's precision.
+/* Convolution by cuDNN, in NHWC with filters packed as [K][R][S][C] in the plan's precision. Channels are not padded: an engine that wants them in multiples pads a copy in its
+ * workspace.
  *
  * The bias is added by cuDNN where it has an engine for that, else by our kernel. ReLU is a pass of ours in any case: of cuDNN 9's engines only the slowest is noted to keep a
  * NaN (CUDNN_NUMERICAL_NOTE_STRICT_NAN_PROP). Backward, one pass clips the gradient by ReLU and sums it for the bias.
