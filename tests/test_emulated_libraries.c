@@ -353,6 +353,15 @@ static void collectives(void **state)
     gpus_close(&gpus);
 }
 
+static void abort_all(struct gpus *gpus)
+{
+    assert_int_equal(cudaStreamQuery(gpus->streams[0]), cudaErrorNotReady);
+    for (int r = 0; r < RANKS; r++)
+        assert_int_equal(ncclCommAbort(gpus->comms[r]), ncclSuccess);
+    for (int r = 0; r < RANKS; r++)
+        assert_int_equal(cudaStreamSynchronize(gpus->streams[r]), cudaSuccess);
+}
+
 static void collectives_that_cannot_end(void **state)
 {
     struct gpus gpus;
@@ -367,11 +376,25 @@ static void collectives_that_cannot_end(void **state)
     sum_all(&gpus, FLOATS / 2);
     for (ncclResult_t found = ncclSuccess; found == ncclSuccess;)
         assert_int_equal(ncclCommGetAsyncError(gpus.comms[0], &found), ncclSuccess);
-    assert_int_equal(cudaStreamQuery(gpus.streams[0]), cudaErrorNotReady);
-    for (int r = 0; r < RANKS; r++)
-        assert_int_equal(ncclCommAbort(gpus.comms[r]), ncclSuccess);
-    for (int r = 0; r < RANKS; r++)
-        assert_int_equal(cudaStreamSynchronize(gpus.streams[r]), cudaSuccess);
+    abort_all(&gpus);
+    gpus_close(&gpus);
+}
+
+static void a_rank_that_stays_away(void **state)
+{
+    struct gpus gpus;
+    ncclResult_t found = ncclSuccess;
+    int count;
+    (void)state;
+    if (cudaGetDeviceCount(&count) != cudaSuccess || count < RANKS)
+        test_skip("one emulated GPU");
+    gpus_open(&gpus);
+    emulated_fail("nccl part", 2, 0);
+    sum_all(&gpus, FLOATS);
+    while (emulated_calls("nccl part") < 2)
+        assert_int_equal(ncclCommGetAsyncError(gpus.comms[0], &found), ncclSuccess);
+    assert_int_equal(found, ncclSuccess); /* nobody knows, as with a lost GPU */
+    abort_all(&gpus);
     gpus_close(&gpus);
 }
 
@@ -379,7 +402,7 @@ int test_emulated_libraries(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolutions), cmocka_unit_test(engines_differ), cmocka_unit_test(products),
-        cmocka_unit_test(pooling),      cmocka_unit_test(collectives),    cmocka_unit_test(collectives_that_cannot_end),
+        cmocka_unit_test(pooling),      cmocka_unit_test(collectives),    cmocka_unit_test(collectives_that_cannot_end), cmocka_unit_test(a_rank_that_stays_away),
     };
     return cmocka_run_group_tests_name("emulated_libraries", tests, NULL, NULL);
 }
