@@ -437,7 +437,7 @@ interrupted()
     code=$?
     last=$(awk -F, '$1 == "epoch" { last = $3 } END { print last }' "stopped$1/metrics.csv")
     want "$2" "stopped by SIG$1 after iteration $last; the weights are in stopped$1/weights.safetensors; the last good checkpoint is $(newest "stopped$1")"
-    awk -F, 'NF != 12 { print "metrics.csv: " $0 }' "stopped$1/metrics.csv"
+    awk -F, 'NF != 14 { print "metrics.csv: " $0 }' "stopped$1/metrics.csv"
     [ -z "$(find "stopped$1" -name '*.part')" ] || echo "a .part is left"
     run train small.ini --output "continued$1" --set train.init="stopped$1/weights.safetensors"; want 0 ''
     goes_on "stopped$1" "continued$1"
@@ -514,6 +514,9 @@ precisions_mix()
     sed -i 's/do: .*/do: /' err
     want 2 '[train] precision: lanes does not compute in bf16, here these do: '
     run train tiny.ini --output narrow --set cpu.backend=reference --set train.precision=bf16; want 0 ''
+    run train tiny.ini --output half --set cpu.backend=reference --set train.precision=fp16 --set train.loss_scale=16777216; want 0 ''
+    grep -q '^fp16: loss scale [0-9.e+]*; [1-9][0-9]* of [0-9]* gradients overflowed and were skipped$' out || echo "what was skipped is not told: $(grep fp16 out)"
+    awk -F, '$1 == "epoch" { scale = $13; skipped = $14 } END { if (scale < 1 || scale > 8388608 || skipped < 1) print "metrics.csv: " $0 }' half/metrics.csv
     grep -q BF16 narrow/weights.safetensors && echo "there is bf16 in narrow/weights.safetensors"
     run train tiny.ini --output wide --set train.init=narrow/weights.safetensors --set train.precision=fp32; want 0 ''
     run train tiny.ini --output narrow_again --set train.init=wide/weights.safetensors --set cpu.backend=reference --set train.precision=bf16; want 0 ''

@@ -265,6 +265,16 @@ static void freely(void **state)
     assert_any_change_is_refused_or_harmless(LIST("train.algorithm=dcasgd", "async.order=free", "async.record=unused", "workers.count=3", "train.bucket_kib=8"));
 }
 
+/* The first overflows all the time, so that the gradients kept are such; the second now and then. */
+static void in_fp16(void **state)
+{
+    (void)state;
+    assert_any_change_is_refused_or_harmless(LIST("train.algorithm=asgd", "train.bucket_kib=8", "cpu.backend=reference", "train.precision=fp16", "train.loss_scale=16777216",
+                                                  "train.loss_scale_every=0"));
+    assert_any_change_is_refused_or_harmless(LIST("train.algorithm=odsgd", "odsgd.warmup=2", "cpu.backend=reference", "train.precision=fp16", "train.loss_scale=16777216",
+                                                  "train.loss_scale_every=1"));
+}
+
 /* Lies that fit together are told by what they would lead to. */
 static void states_that_contradict_themselves(void **state)
 {
@@ -333,7 +343,7 @@ static void a_folders_checkpoints(void **state)
 int test_checkpoint(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lists_are_checked), cmocka_unit_test(in_step), cmocka_unit_test(in_turn), cmocka_unit_test(freely), cmocka_unit_test(states_that_contradict_themselves),
+        cmocka_unit_test(lists_are_checked), cmocka_unit_test(in_step), cmocka_unit_test(in_turn), cmocka_unit_test(freely), cmocka_unit_test(in_fp16), cmocka_unit_test(states_that_contradict_themselves),
         cmocka_unit_test(numbers_are_finite), cmocka_unit_test(a_folders_checkpoints),
     };
     return cmocka_run_group_tests_name("checkpoint", tests, NULL, NULL);

@@ -8,7 +8,7 @@ bool loss_scale_is_used(const struct config *config) { return config->train.prec
 struct loss_scale loss_scale_start(const struct config *config)
 {
     const int exponent = loss_scale_is_used(config) ? ilogb(config->train.loss_scale) : 0;
-    return (struct loss_scale){ .exponent = exponent, .before = exponent };
+    return (struct loss_scale){ .exponent = exponent, .before = exponent, .earlier = exponent };
 }
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -18,8 +18,9 @@ int loss_scale_judge(struct loss_scale *scale, const struct config *config, int6
     const int64_t interval = config->train.loss_scale_every, now = scale->exponent;
     const bool moves = interval > 0;
     scale->judged++;
+    scale->earlier = scale->before;
     scale->before = now;
-    scale->overflowed = !finite;
+    scale->overflowed = (scale->overflowed << 1 & 2) | !finite;
     if (finite) {
         scale->stuck = 0;
         if (++scale->clean < interval || !moves)

@@ -14,11 +14,12 @@ enum { LOSS_SCALE_MOST = 24, LOSS_SCALE_PATIENCE = 20 };
 struct loss_scale {
     int64_t exponent; /* S_v = 2^exponent */
     int64_t before;   /* of S_{v-1} */
+    int64_t earlier;  /* of S_{v-2} */
     int64_t judged;   /* v */
     int64_t clean;    /* gradients in a row that were finite, since the scale changed */
     int64_t stuck;    /* in a row that were not, though their scale could not be lowered */
     int64_t skipped;  /* that were not, in all */
-    int64_t overflowed; /* 1: the newest was not */
+    int64_t overflowed; /* bit 0: the newest was not; bit 1: nor the one before it */
 };
 enum { LOSS_SCALE_NUMBERS = sizeof(struct loss_scale) / sizeof(int64_t) };
 

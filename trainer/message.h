@@ -24,6 +24,7 @@ enum message_kind {
     MESSAGE_SNAPSHOT,  /* take part in snapshot `value` on reaching `iteration` */
     MESSAGE_LEAVE,     /* the thread may end */
     /* server to main */
+    /* those up to REPORT_EPOCH: in fp16, slot: the loss scale's exponent, bytes: iterations skipped */
     REPORT_PROGRESS,   /* `iteration` iterations are done; value, spare: mean loss and accuracy lately (doubles' bits) */
     REPORT_STEP,       /* iteration `iteration` (from 1): value: loss, spare: accuracy */
     REPORT_EPOCH,      /* after `iteration` iterations: value, spare: mean loss and accuracy of the epoch; sent_ns: training time so far; version: samples */

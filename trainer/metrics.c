@@ -4,12 +4,13 @@
 #include "base/door.h"
 #include "base/file.h"
 #include "base/list.h"
+#include "trainer/loss_scale.h"
 #include "trainer/message.h"
 
 #include <errno.h>
 #include <string.h>
 
-static const char header[] = "kind,epoch,iteration,samples,lr,train_loss,train_accuracy,test_loss,test_accuracy,test_top5,images_per_s,seconds\n";
+static const char header[] = "kind,epoch,iteration,samples,lr,train_loss,train_accuracy,test_loss,test_accuracy,test_top5,images_per_s,seconds,loss_scale,skipped\n";
 
 static int append(struct metrics *metrics, const char *text, size_t n, struct error *error)
 {
@@ -38,7 +39,7 @@ int metrics_open(struct metrics *metrics, const char *path, const struct schedul
 static int write_resumed(struct metrics *metrics, int64_t iteration, struct error *error)
 {
     char text[128];
-    int n = snprintf(text, sizeof text, "resumed_from,%.6g,%lld,%lld,,,,,,,,%.3f\n", (double)iteration / (double)metrics->schedule->iterations_per_epoch, (long long)iteration,
+    int n = snprintf(text, sizeof text, "resumed_from,%.6g,%lld,%lld,,,,,,,,%.3f,,\n", (double)iteration / (double)metrics->schedule->iterations_per_epoch, (long long)iteration,
                      (long long)(iteration * metrics->global_batch), metrics->newest.seconds);
     return append(metrics, text, (size_t)n, error);
 }
@@ -72,27 +73,37 @@ double metrics_rate(const struct metrics *metrics, int i)
     return seconds > 0 ? (double)metrics->epochs[i].samples / seconds : 0;
 }
 
+/* ",,", or in fp16 ",65536,3". */
+static void scale_columns(const struct metrics *metrics, double scale, int64_t skipped, char text[64])
+{
+    snprintf(text, 64, ",,");
+    if (loss_scale_is_used(metrics->schedule->config))
+        snprintf(text, 64, ",%.9g,%lld", scale, (long long)skipped);
+}
+
 static int write_row(struct metrics *metrics, int i, struct error *error)
 {
     const struct epoch *row = &metrics->epochs[i];
-    char text[512], train[128] = ",", test[128] = ",,", rate[32] = "";
+    char text[512], train[128] = ",", test[128] = ",,", rate[32] = "", scale[64] = ",,";
     if (row->trained) {
+        scale_columns(metrics, row->loss_scale, row->skipped, scale);
         snprintf(train, sizeof train, "%.9g,%.9g", row->train_loss, row->train_accuracy);
         snprintf(rate, sizeof rate, "%.1f", metrics_rate(metrics, i));
     }
     if (row->evaluated)
         snprintf(test, sizeof test, "%.9g,%.9g,%.9g", row->test_loss, row->test_accuracy, row->test_top5);
-    int n = snprintf(text, sizeof text, "epoch,%.6g,%lld,%lld,%.9g,%s,%s,%s,%.3f\n", (double)row->iteration / (double)metrics->schedule->iterations_per_epoch,
-                     (long long)row->iteration, (long long)(row->iteration * metrics->global_batch), (double)schedule_rate(metrics->schedule, row->iteration - 1), train, test, rate, row->seconds);
+    int n = snprintf(text, sizeof text, "epoch,%.6g,%lld,%lld,%.9g,%s,%s,%s,%.3f%s\n", (double)row->iteration / (double)metrics->schedule->iterations_per_epoch,
+                     (long long)row->iteration, (long long)(row->iteration * metrics->global_batch), (double)schedule_rate(metrics->schedule, row->iteration - 1), train, test, rate, row->seconds, scale);
     return append(metrics, text, (size_t)n, error);
 }
 
 static int write_step(struct metrics *metrics, const struct message *report, struct error *error)
 {
-    char text[256];
-    int n = snprintf(text, sizeof text, "step,%.6g,%lld,%lld,%.9g,%.9g,%.9g,,,,,%.3f\n", (double)report->iteration / (double)metrics->schedule->iterations_per_epoch,
+    char text[256], scale[64];
+    scale_columns(metrics, (double)loss_scale_value(report->slot), (int64_t)report->bytes, scale);
+    int n = snprintf(text, sizeof text, "step,%.6g,%lld,%lld,%.9g,%.9g,%.9g,,,,,%.3f%s\n", (double)report->iteration / (double)metrics->schedule->iterations_per_epoch,
                      (long long)report->iteration, (long long)(report->iteration * metrics->global_batch), (double)schedule_rate(metrics->schedule, report->iteration - 1),
-                     bits_double(report->value), bits_double(report->spare), (double)report->sent_ns / 1e9);
+                     bits_double(report->value), bits_double(report->spare), (double)report->sent_ns / 1e9, scale);
     return append(metrics, text, (size_t)n, error);
 }
 
@@ -146,6 +157,8 @@ int metrics_take(struct metrics *metrics, const struct message *report, struct e
         row->samples = report->version;
         row->train_loss = bits_double(report->value);
         row->train_accuracy = bits_double(report->spare);
+        row->loss_scale = (double)loss_scale_value(report->slot);
+        row->skipped = (int64_t)report->bytes;
         metrics->newest.seconds = row->seconds;
     } else {
         double samples = (double)report->bytes;

@@ -12,6 +12,8 @@ struct epoch {
     bool trained, evaluated;
     double test_loss, test_accuracy, test_top5;
     double seconds;    /* of training, since the start */
+    double loss_scale; /* fp16: that its last iteration was computed with */
+    int64_t skipped;   /* fp16: iterations before that whose gradient overflowed */
 };
 
 /* Where the file was when a snapshot was taken; what a run that goes on from it needs to know of what came before. */

@@ -1,6 +1,7 @@
 /* See progress.h. */
 #include "trainer/progress.h"
 
+#include "trainer/loss_scale.h"
 #include "trainer/message.h"
 
 #include <string.h>
@@ -48,13 +49,15 @@ static void show_live(struct progress *progress, const struct message *report)
     const struct schedule *schedule = progress->schedule;
     double seconds = (double)report->sent_ns / 1e9, done = (double)report->iteration / (double)schedule->iterations;
     double rate = seconds > 0 ? (double)(report->iteration * progress->global_batch) / seconds : 0;
-    char left[32], number[32], bar[BAR + 1], line[256];
+    char left[32], number[32], bar[BAR + 1], line[256], scale[64] = "";
     write_duration(done > 0 ? seconds * (1 - done) / done : 0, left, sizeof left);
     for (int i = 0; i < BAR; i++)
         bar[i] = i < (int)(done * BAR) ? '=' : i == (int)(done * BAR) ? '>' : ' ';
     bar[BAR] = 0;
-    snprintf(line, sizeof line, "epoch %.1f of %.4g [%s] %s images/s, loss %.4f, accuracy %.2f %%, %s left", (double)report->iteration / (double)schedule->iterations_per_epoch,
-             (double)schedule->iterations / (double)schedule->iterations_per_epoch, bar, grouped((int64_t)rate, number), bits_double(report->value), 100 * bits_double(report->spare), left);
+    if (loss_scale_is_used(schedule->config))
+        snprintf(scale, sizeof scale, "scale 2^%u, %lld skipped, ", report->slot, (long long)report->bytes);
+    snprintf(line, sizeof line, "epoch %.1f of %.4g [%s] %s images/s, loss %.4f, accuracy %.2f %%, %s%s left", (double)report->iteration / (double)schedule->iterations_per_epoch,
+             (double)schedule->iterations / (double)schedule->iterations_per_epoch, bar, grouped((int64_t)rate, number), bits_double(report->value), 100 * bits_double(report->spare), scale, left);
     fprintf(stderr, "\r\033[K%.*s", terminal_columns() - 1, line); /* a line that wraps could not be written over */
     fflush(stderr);
     progress->shown = true;
@@ -67,6 +70,8 @@ static void print_row(const struct progress *progress, const struct metrics *met
     printf("epoch %.4g: iteration %lld", (double)row->iteration / (double)progress->schedule->iterations_per_epoch, (long long)row->iteration);
     if (row->trained)
         printf(", train loss %.4f, accuracy %.2f %%, %s images/s", row->train_loss, 100 * row->train_accuracy, grouped((int64_t)metrics_rate(metrics, i), number));
+    if (row->trained && loss_scale_is_used(progress->schedule->config))
+        printf(", loss scale %g, %lld skipped", row->loss_scale, (long long)row->skipped);
     if (row->evaluated)
         printf(", test loss %.4f, accuracy %.2f %%", row->test_loss, 100 * row->test_accuracy);
     printf("\n");

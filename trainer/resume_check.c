@@ -153,11 +153,13 @@ static int check_loss_scales(const struct checking *checking)
         const struct loss_scale *scale = &scales[k];
         if (scale->judged != start->workers[k].place[PLACE_ITERATION])
             return wrong(checking, "every gradient judged", scale->judged);
-        if (scale->exponent < 0 || scale->exponent > LOSS_SCALE_MOST || scale->before < 0 || scale->before > LOSS_SCALE_MOST)
-            return wrong(checking, "loss scales of 1 to 2^24", scale->exponent);
+        const int64_t exponents[] = { scale->exponent, scale->before, scale->earlier };
+        for (int i = 0; i < 3; i++)
+            if (exponents[i] < 0 || exponents[i] > LOSS_SCALE_MOST)
+                return wrong(checking, "loss scales of 1 to 2^24", exponents[i]);
         if (scale->skipped < 0 || scale->skipped > scale->judged || scale->clean < 0 || scale->clean > scale->judged || scale->stuck < 0 || scale->stuck >= LOSS_SCALE_PATIENCE)
             return wrong(checking, "as many overflows as can be", scale->skipped);
-        if (scale->overflowed != 0 && (scale->overflowed != 1 || !scale->skipped))
+        if (scale->overflowed < 0 || scale->overflowed > 3 || (scale->overflowed & 1) + (scale->overflowed >> 1) > scale->skipped)
             return wrong(checking, "a gradient that has overflowed or not", scale->overflowed);
     }
     return 0;

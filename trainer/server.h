@@ -19,7 +19,7 @@
 #include "trainer/trace.h"
 #include "trainer/verdict.h"
 
-enum { VERSIONS_MAX = 3, FORECASTS_MAX = 2, WORKERS_MAX = 64 };
+enum { VERSIONS_MAX = 3, FORECASTS_MAX = 2, WORKERS_MAX = 64, SCALES_KEPT = 8 };
 
 /* Pushes that wait for the rest of their gradient (server_clip.c). */
 struct clip {
@@ -28,6 +28,7 @@ struct clip {
     struct verdict verdicts[WORKERS_MAX];  /* [set]: of the newest whole gradient */
     struct loss_scale scales[WORKERS_MAX]; /* by worker; synchronous: the first is everybody's */
     struct loss_scale before[WORKERS_MAX]; /* as they were one gradient earlier */
+    struct loss_scale past[SCALES_KEPT];   /* synchronous: the scale after so many gradients, modulo */
 };
 
 /* What passed between the server and one worker, by bucket. */

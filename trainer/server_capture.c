@@ -55,7 +55,7 @@ void server_capture_place(struct server *server, bool reported)
 static bool is_skipped(const struct server *server, int k)
 {
     const struct loss_scale *scales = (const struct loss_scale *)server->run->snapshot->loss_scales;
-    return scales && scales[k].overflowed;
+    return scales && scales[k].overflowed & 1;
 }
 
 /* One worker's pushes: which are served, and which are in flight. */
@@ -74,6 +74,8 @@ static void capture_pushes(struct server *server, int k)
         const struct sent *sent = &server->sent[(size_t)bucket * (size_t)run->k + (size_t)k];
         part->sent[bucket] = sent->version;
         part->flying[bucket] = sent->served < boundary ? sent->pushed[(boundary - 1) & 1] : -1;
+        if (part->flying[bucket] >= 0) /* it may still be on the emulated link */
+            server_fetch(server, &(struct message){ .worker = (uint16_t)k, .slot = (uint32_t)turn, .bucket = (uint32_t)bucket });
         server->shards.backend->copy(order, part->local + row->begin, shards_at(&server->shards, &server->replies[k], bucket), row->end - row->begin);
         if (!skipped)
             server->shards.backend->copy(order, part->gradient + row->begin, server_gradient_at(server, k, turn, bucket), row->end - row->begin);

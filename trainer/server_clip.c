@@ -18,6 +18,7 @@ int server_clip_init(struct server *server, struct error *error)
         server->clip.verdicts[i] = (struct verdict){ .factor = 1 };
         server->clip.scales[i] = server->clip.before[i] = loss_scale_start(&run->config);
     }
+    server->clip.past[0] = server->clip.scales[0];
     if (!verdict_is_wanted(&run->config))
         return 0;
     if (door_allocate(&held, sets(run) * set_size(run) * sizeof *server->clip.held, "the gathered pushes", error))
@@ -41,6 +42,21 @@ static size_t scale_of(const struct server *server, int worker) { return server-
 
 const struct loss_scale *server_loss_scale(const struct server *server, int worker) { return &server->clip.scales[scale_of(server, worker)]; }
 
+/* Synchronous: what the last iteration that is counted was computed with, so that a report does not depend on how far the next ones are. */
+struct loss_scale server_told_scale(const struct server *server)
+{
+    const struct run *run = server->run;
+    struct loss_scale told = server->clip.scales[0];
+    if (run->algorithm->synchronous)
+        return server->clip.past[server->tally.iterations ? run->algorithm->requires_version(&run->config, server->tally.iterations - 1) % SCALES_KEPT : 0];
+    for (int k = 1; k < run->k; k++) {
+        const struct loss_scale *scale = &server->clip.scales[k];
+        told.exponent = scale->exponent < told.exponent ? scale->exponent : told.exponent;
+        told.skipped += scale->skipped;
+    }
+    return told;
+}
+
 /* The gradient of that iteration is the next one that its scale learns of. */
 static int judge(struct server *server, int worker, int64_t iteration, bool finite, struct error *error)
 {
@@ -52,7 +68,9 @@ static int judge(struct server *server, int worker, int64_t iteration, bool fini
         return 0;
     ASSERT(scale->judged == iteration);
     server->clip.before[i] = *scale;
-    return loss_scale_judge(scale, &run->config, delayed ? scale->before : scale->exponent, finite, error);
+    int result = loss_scale_judge(scale, &run->config, delayed ? scale->before : scale->exponent, finite, error);
+    server->clip.past[scale->judged % SCALES_KEPT] = *scale;
+    return result;
 }
 
 /* The set is whole. */
@@ -107,6 +125,8 @@ int server_clip_judge(struct server *server, int worker, int64_t iteration, stru
 {
     if (!loss_scale_is_used(&server->run->config) || server->clip.scales[worker].judged > iteration)
         return 0;
+    for (int bucket = 0; bucket < server->run->buckets.n; bucket++)
+        server_fetch(server, &(struct message){ .worker = (uint16_t)worker, .slot = (uint32_t)(iteration & 1), .bucket = (uint32_t)bucket });
     return judge(server, worker, iteration, !verdict_on(server, worker, iteration).skip, error);
 }
 
@@ -115,7 +135,7 @@ void server_clip_resume(struct server *server, int worker, int64_t iteration)
     if (!server->clip.held || iteration < 0)
         return;
     server->clip.verdicts[worker] = verdict_on(server, worker, iteration);
-    server->clip.verdicts[worker].skip = server->clip.scales[worker].overflowed;
+    server->clip.verdicts[worker].skip = server->clip.scales[worker].overflowed & 1;
 }
 
 const struct verdict *server_verdict(const struct server *server, int64_t iteration, int worker) { return &server->clip.verdicts[set_of(server, iteration, worker)]; }

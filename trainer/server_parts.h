@@ -66,6 +66,9 @@ const struct verdict *server_verdict(const struct server *server, int64_t iterat
 /* What a worker's next iteration that starts from the newest answer is to be scaled with. */
 const struct loss_scale *server_loss_scale(const struct server *server, int worker);
 
+/* What main is told: asynchronous, the lowest of the workers' scales, and all their overflows. */
+struct loss_scale server_told_scale(const struct server *server);
+
 /* ---- evaluation (server_evaluation.c) ---- */
 
 /* The version after `version` that is to be evaluated; INT64_MAX when none is. Asynchronous versions are pushes, K to an iteration. */

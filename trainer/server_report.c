@@ -11,9 +11,11 @@ static double mean(double sum, int64_t of) { return of ? sum / (double)of : 0; }
 
 static void report(struct server *server, uint8_t kind, const struct sums *sums)
 {
+    const struct loss_scale scale = server_told_scale(server);
     struct message message = {
         .kind = kind, .iteration = server->tally.iterations, .value = double_bits(mean(sums->loss, sums->samples)), .spare = double_bits(part(sums->correct, sums->samples)),
         .version = sums->samples, .sent_ns = server_training_ns(server),
+        .slot = (uint32_t)scale.exponent, .bytes = (uint64_t)scale.skipped,
     };
     server_send(server, run_main_end(server->run), &message);
 }

@@ -93,11 +93,22 @@ static void resume_apart(struct server *server, const struct snapshot *start)
     }
 }
 
+static void resume_loss_scales(struct server *server, const struct snapshot *start)
+{
+    struct clip *clip = &server->clip;
+    memcpy(clip->scales, start->loss_scales, (server->run->algorithm->synchronous ? 1 : (size_t)server->run->k) * sizeof *clip->scales);
+    const struct loss_scale *now = &clip->scales[0];
+    const int64_t v = now->judged + SCALES_KEPT, skipped = now->skipped - (now->overflowed & 1);
+    clip->past[v % SCALES_KEPT] = *now;
+    clip->past[(v - 1) % SCALES_KEPT] = (struct loss_scale){ .exponent = now->before, .skipped = skipped };
+    clip->past[(v - 2) % SCALES_KEPT] = (struct loss_scale){ .exponent = now->earlier, .skipped = skipped - (now->overflowed >> 1) };
+}
+
 void server_resume(struct server *server, const struct snapshot *start)
 {
     const struct run *run = server->run;
     if (start->loss_scales)
-        memcpy(server->clip.scales, start->loss_scales, (run->algorithm->synchronous ? 1 : (size_t)run->k) * sizeof *server->clip.scales);
+        resume_loss_scales(server, start);
     for (int state = 0; state < SERVER_STATES; state++)
         load(server, &server->states[state], start->states[state]);
     resume_tally(server, start);

@@ -88,6 +88,24 @@ static void print_memory(FILE *to, const struct run *run)
             (double)memory.plans / mib, (double)memory.loaders / mib);
 }
 
+static void print_loss_scale(FILE *to, const struct run *run)
+{
+    const struct loss_scale *scales = run->server->clip.scales;
+    int64_t skipped = 0, judged = 0, least = scales[0].exponent, most = least;
+    if (!loss_scale_is_used(&run->config))
+        return;
+    for (int k = 0; k < (run->algorithm->synchronous ? 1 : run->k); k++) {
+        skipped += scales[k].skipped;
+        judged += scales[k].judged;
+        least = scales[k].exponent < least ? scales[k].exponent : least;
+        most = scales[k].exponent > most ? scales[k].exponent : most;
+    }
+    fprintf(to, "\nfp16: loss scale %g", (double)loss_scale_value(least));
+    if (most > least)
+        fprintf(to, " to %g", (double)loss_scale_value(most));
+    fprintf(to, "; %lld of %lld gradients overflowed and were skipped\n", (long long)skipped, (long long)judged);
+}
+
 void summary_print(FILE *to, const struct run *run, const struct metrics *metrics)
 {
     char emulated[256];
@@ -96,6 +114,7 @@ void summary_print(FILE *to, const struct run *run, const struct metrics *metric
     if (*emulated)
         fprintf(to, "emulated: %s\n\n", emulated);
     print_epochs(to, run, metrics);
+    print_loss_scale(to, run);
     print_phases(to, run);
     print_staleness(to, run);
     print_memory(to, run);
