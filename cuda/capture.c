@@ -67,7 +67,7 @@ static void release(struct capture *capture)
     if (!capture)
         return;
     cuda_use(capture->device);
-    cuda_fail(capture->device, cudaStreamSynchronize(capture->device->stream), "waiting to release a graph");
+    cuda_fail(capture->device, cuda_drain(capture->device), "waiting to release a graph");
     cuda_fail(capture->device, cudaGraphExecDestroy(capture->graph), "releasing a graph");
     door_free(capture);
 }

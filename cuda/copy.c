@@ -19,7 +19,20 @@ static int owner_of(struct device *device, const void *address)
     return about.type == cudaMemoryTypeDevice ? about.device : -1;
 }
 
-static bool reaches(const struct device *device, int owner) { return owner < 0 || owner == device->ordinal || cuda_peer_works(device->ordinal, owner); }
+static bool reaches(struct device *device, int owner)
+{
+    enum { GPUS_MOST = 32 };
+    if (owner < 0 || owner == device->ordinal)
+        return true;
+    if (owner >= GPUS_MOST)
+        return false;
+    const uint32_t bit = UINT32_C(1) << owner;
+    if (!(device->asked & bit)) {
+        device->asked |= bit;
+        device->reached |= cuda_peer_works(device->ordinal, owner) ? bit : 0;
+    }
+    return device->reached & bit;
+}
 
 static void copy(struct device *device, void *to, const void *from, size_t bytes)
 {

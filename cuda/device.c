@@ -79,7 +79,10 @@ static int open_stream(struct device *device, int urgency, struct error *error)
     if (cuda_status(gpu, cudaDeviceGetStreamPriorityRange(&least, &greatest), "asking for priorities", error))
         return -1;
     device->priority = priority_of(urgency, least, greatest);
-    return cuda_status(gpu, cudaStreamCreateWithPriority(&device->stream, cudaStreamNonBlocking, device->priority), "making a stream", error);
+    return cuda_status(gpu, cudaStreamCreateWithPriority(&device->stream, cudaStreamNonBlocking, device->priority), "making a stream", error) ||
+                   cuda_status(gpu, cudaEventCreateWithFlags(&device->drained, cudaEventDisableTiming | cudaEventBlockingSync), "making an event", error)
+               ? -1
+               : 0;
 }
 
 static int open_memory(struct device *device, struct error *error)
@@ -142,6 +145,8 @@ void cuda_device_close(struct device *device)
     staging_close(device->staging);
     cudaFree(device->values);
     cuda_release_host(device->block_sums);
+    if (device->drained)
+        cudaEventDestroy(device->drained);
     if (device->stream)
         cudaStreamDestroy(device->stream);
     door_free(device);

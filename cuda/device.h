@@ -25,8 +25,10 @@ struct device {
     struct step_values *values; /* in the GPU's memory */
     cudnnHandle_t cudnn;        /* NULL until cuda_cudnn */
     cublasLtHandle_t cublas;    /* NULL until cuda_cublas */
+    cudaEvent_t drained;        /* cuda_drain's */
     double *block_sums;         /* [CUDA_BLOCK_SUMS], square_sum's: the host's memory, written by the GPU */
     struct staging *staging;    /* NULL until the first copy that wants it */
+    uint32_t asked, reached;    /* a bit for each GPU: whether this one may touch its memory has been asked; it may */
     atomic_bool failing;        /* somebody is writing the fault, or has */
     atomic_bool failed;         /* it is there; release, pairs with the acquire in cuda_fault */
     struct error fault;
@@ -42,6 +44,9 @@ void cuda_fail_error(struct device *device, const struct error *error); /* the s
 int cuda_fault(const struct device *device, struct error *error);
 /* For calls that take `error`. */
 static inline int cuda_try(const struct device *device, cudaError_t status, const char *doing, struct error *error) { return cuda_status(device->ordinal, status, doing, error); }
+
+/* Waits for everything enqueued, asleep: there may be more threads that wait than processors. */
+cudaError_t cuda_drain(struct device *device);
 
 /* The device's handles, on its stream, made on first use (so not during a capture: constructors ask) and closed with the device. */
 int cuda_cudnn(struct device *device, cudnnHandle_t *handle, struct error *error);

@@ -89,7 +89,7 @@ void cuda_average(struct device *device, float *average, const float *values, fl
 static cudaError_t square_sums(struct device *device, const struct flat_sum *sum, size_t n)
 {
     cudaError_t status = cuda_launch_square_sums(device->stream, sum, n, device->block_sums);
-    return status == cudaSuccess ? cudaStreamSynchronize(device->stream) : status;
+    return status == cudaSuccess ? cuda_drain(device) : status;
 }
 
 /* 0 after a failure, which stays with the device. */

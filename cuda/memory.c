@@ -19,7 +19,7 @@ int cuda_allocate(struct device *device, void **block, size_t bytes, const char 
     }
     if (cuda_status(gpu, status, what, error))
         return -1;
-    if (cuda_status(gpu, cudaMemsetAsync(*block, 0, wanted, device->stream), what, error) || cuda_status(gpu, cudaStreamSynchronize(device->stream), what, error)) {
+    if (cuda_status(gpu, cudaMemsetAsync(*block, 0, wanted, device->stream), what, error) || cuda_status(gpu, cuda_drain(device), what, error)) {
         cudaFree(*block);
         *block = NULL;
         return -1;
@@ -32,7 +32,7 @@ void cuda_release(struct device *device, void *block)
     if (!block)
         return;
     cuda_use(device);
-    cuda_fail(device, cudaStreamSynchronize(device->stream), "waiting to release memory");
+    cuda_fail(device, cuda_drain(device), "waiting to release memory");
     cuda_fail(device, cudaFree(block), "releasing memory");
 }
 

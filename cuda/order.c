@@ -1,7 +1,7 @@
 /* Order: events between streams, and waiting for the GPU.
  *
  * An event recorded or waited for inside of a capture is an external one: CUDA's other kind is an edge inside of the graph, and nobody outside would see it.
- * A thread that waits sleeps instead of polling, since there may be more threads than processors. */
+ * Events are made so that a thread that waits for one sleeps. */
 #include "cuda/device.h"
 
 #include "base/door.h"
@@ -9,7 +9,8 @@
 
 struct event {
     cudaEvent_t event;
-    struct device *device; /* that it was opened on; its GPU */
+    struct device *device; /* that it was opened on; it keeps what fails */
+    int gpu;
 };
 
 int cuda_event_open(struct event **event, struct device *device, struct error *error)
@@ -20,8 +21,9 @@ int cuda_event_open(struct event **event, struct device *device, struct error *e
         return -1;
     struct event *self = block;
     self->device = device;
+    self->gpu = device->ordinal;
     cuda_use(device);
-    if (cuda_status(device->ordinal, cudaEventCreateWithFlags(&self->event, cudaEventDisableTiming | cudaEventBlockingSync), "making an event", error)) {
+    if (cuda_status(self->gpu, cudaEventCreateWithFlags(&self->event, cudaEventDisableTiming | cudaEventBlockingSync), "making an event", error)) {
         door_free(self);
         return -1;
     }
@@ -33,6 +35,7 @@ void cuda_event_close(struct event *event)
 {
     if (!event)
         return;
+    cudaSetDevice(event->gpu);
     cudaEventDestroy(event->event);
     door_free(event);
 }
@@ -52,6 +55,7 @@ void cuda_wait(struct device *device, struct event *event)
 /* What failed is done: whoever finishes it or checks the device is told. */
 bool cuda_done(struct event *event)
 {
+    cuda_use(event->device);
     cudaError_t status = cudaEventQuery(event->event);
     if (status == cudaErrorNotReady) {
         cudaGetLastError(); /* no failure: forgotten, so that nobody takes it for one */
@@ -63,14 +67,21 @@ bool cuda_done(struct event *event)
 
 int cuda_finish(struct event *event, struct error *error)
 {
+    cuda_use(event->device);
     cuda_fail(event->device, cudaEventSynchronize(event->event), "running what an event stands for");
     return cuda_fault(event->device, error);
+}
+
+cudaError_t cuda_drain(struct device *device)
+{
+    cudaError_t status = cudaEventRecord(device->drained, device->stream);
+    return status == cudaSuccess ? cudaEventSynchronize(device->drained) : status;
 }
 
 int cuda_sync(struct device *device, struct error *error)
 {
     cuda_use(device);
-    cuda_fail(device, cudaStreamSynchronize(device->stream), "running what was enqueued");
+    cuda_fail(device, cuda_drain(device), "running what was enqueued");
     return cuda_fault(device, error);
 }
 

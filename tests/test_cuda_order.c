@@ -628,7 +628,7 @@ static void test_faults(void **state)
 /* A failure that shows when somebody waits or asks. */
 static void test_late_faults(void **state)
 {
-    static const char *const calls[] = { "cudaStreamQuery", "cudaStreamSynchronize", "cudaEventQuery", "cudaEventSynchronize" };
+    static const char *const calls[] = { "cudaStreamQuery", "cudaEventRecord", "cudaEventQuery", "cudaEventSynchronize" };
     const struct backend *gpu = gpu_or_skip();
     (void)state;
     for (int i = 0; i < 4; i++) {
@@ -657,7 +657,7 @@ static void test_late_faults(void **state)
 static void test_open_faults(void **state)
 {
     static const char *const calls[] = { "cudaGetDeviceCount", "cudaSetDevice", "cudaDeviceGetAttribute", "cudaDeviceGetStreamPriorityRange", "cudaStreamCreateWithPriority",
-                                         "cudaMalloc", "cudaMemsetAsync", "cudaStreamSynchronize", "cudaHostAlloc" };
+                                         "cudaMalloc", "cudaMemsetAsync", "cudaEventCreateWithFlags", "cudaHostAlloc" };
     const struct backend *gpu = gpu_or_skip();
     struct emulated_live before = emulated_live();
     (void)state;
