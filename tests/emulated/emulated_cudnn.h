@@ -37,6 +37,8 @@ struct dnn_descriptor {
     cudnnBackendDescriptorType_t type;
     bool finalized;
     atomic_int owners; /* its maker and the descriptors that have it as an attribute */
+    atomic_int pending;              /* of a plan: executions that have not run */
+    struct dnn_descriptor *next_parked;
     int n_values;
     struct dnn_value values[DNN_VALUES];
 };

@@ -5,9 +5,10 @@
 
 enum { BOUND = 16 };
 
-/* One execution, as it lies in the stream. The plan must live until it has run. */
+/* One execution, as it lies in the stream or in a graph that captured it. */
 struct execution {
-    const struct dnn_descriptor *plan;
+    struct dnn_descriptor *plan;
+    bool captured;
     int n;
     int64_t ids[BOUND];
     void *data[BOUND];
@@ -169,6 +170,8 @@ static void execute(void *context)
         run_operation(run, &memory, dnn_part_at(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, i), engine);
     for (int v = 0; v < memory.n; v++)
         free(memory.dense[v]);
+    if (!run->captured)
+        atomic_fetch_sub_explicit(&run->plan->pending, 1, memory_order_relaxed);
 }
 
 static bool overlap(const struct execution *run, const struct dnn_tensor *a, const struct dnn_tensor *b)
@@ -209,9 +212,24 @@ static cudnnStatus_t check_operation(struct execution *run, cudaStream_t stream,
     return status;
 }
 
+/* What counts executions orders nothing: the stream's thread gives nothing back to the host's. */
+static cudnnStatus_t enqueue(cudaStream_t stream, struct execution *run)
+{
+    enum cudaStreamCaptureStatus capturing = cudaStreamCaptureStatusNone;
+    run->captured = cudaStreamIsCapturing(stream, &capturing) != cudaSuccess || capturing != cudaStreamCaptureStatusNone;
+    if (!run->captured)
+        atomic_fetch_add_explicit(&run->plan->pending, 1, memory_order_relaxed);
+    if (emulated_enqueue(stream, execute, run, sizeof *run) == 0)
+        return CUDNN_STATUS_SUCCESS;
+    if (!run->captured)
+        atomic_fetch_sub_explicit(&run->plan->pending, 1, memory_order_relaxed);
+    return dnn_refuse(CUDNN_STATUS_EXECUTION_FAILED, "cudnnBackendExecute: the stream takes no work");
+}
+
 cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan_handle, cudnnBackendDescriptor_t pack_handle)
 {
-    const struct dnn_descriptor *plan = plan_handle, *pack = pack_handle;
+    struct dnn_descriptor *plan = plan_handle;
+    const struct dnn_descriptor *pack = pack_handle;
     int fault = emulated_fault("cudnnBackendExecute", CUDNN_STATUS_EXECUTION_FAILED), device = -1;
     if (fault)
         return dnn_refuse((cudnnStatus_t)fault, "cudnnBackendExecute: as asked for");
@@ -238,5 +256,5 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
         if (status)
             return status;
     }
-    return emulated_enqueue(handle->stream, execute, &run, sizeof run) ? CUDNN_STATUS_EXECUTION_FAILED : CUDNN_STATUS_SUCCESS;
+    return enqueue(handle->stream, &run);
 }
