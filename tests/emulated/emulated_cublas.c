@@ -32,7 +32,18 @@ const char *cublasLtGetStatusName(cublasStatus_t status)
     }
 }
 
-const char *cublasLtGetStatusString(cublasStatus_t status) { return cublasLtGetStatusName(status); }
+const char *cublasLtGetStatusString(cublasStatus_t status)
+{
+    switch ((int)status) {
+    case CUBLAS_STATUS_SUCCESS: return "success";
+    case CUBLAS_STATUS_NOT_INITIALIZED: return "not initialized";
+    case CUBLAS_STATUS_ALLOC_FAILED: return "no memory";
+    case CUBLAS_STATUS_INVALID_VALUE: return "a value that cannot be";
+    case CUBLAS_STATUS_NOT_SUPPORTED: return "not supported";
+    case CUBLAS_STATUS_EXECUTION_FAILED: return "the device failed";
+    default: return "unknown";
+    }
+}
 size_t cublasLtGetVersion(void) { return CUBLAS_VERSION; }
 
 static int new_object(void **object, size_t bytes, const char *function)
