@@ -4,10 +4,12 @@
 #include "nets/arena.h"
 #include "nets/layers.h"
 #include "nets/network.h"
+#include "tests/gpu.h"
 #include "tests/segment.h"
 #include "tests/tests.h"
 
 #include "base/door.h"
+#include "base/sizes.h"
 
 #include <errno.h>
 #include <math.h>
@@ -96,7 +98,7 @@ static void any_graph(struct graph *graph, struct draws *draws)
 
 /* ---- one whole step ---- */
 
-struct whole { const struct graph *graph; const struct backend *backend; struct device *device; struct plan *plan; int batch; bool training; };
+struct whole { const struct graph *graph; const struct backend *backend; struct device *device; struct plan *plan; int batch; bool training; enum precision precision; };
 
 /* What goes into a step and what comes out. */
 struct record { float *weights, *gradient, *stats, *logits; uint8_t *pixels; int32_t labels[64]; int64_t index[64]; struct step_result result; };
@@ -104,8 +106,8 @@ struct record { float *weights, *gradient, *stats, *logits; uint8_t *pixels; int
 static void whole_open_in(enum precision precision, struct whole *whole, const struct backend *backend, const struct graph *graph, int batch, bool training)
 {
     struct error error = { 0 };
-    *whole = (struct whole){ .graph = graph, .backend = backend, .batch = batch, .training = training };
-    if (backend->device_open(&whole->device, -1, &error) || plan_make(&whole->plan, &(struct plan_request){ backend, whole->device, graph, batch, training, precision }, &error))
+    *whole = (struct whole){ .graph = graph, .backend = backend, .batch = batch, .training = training, .precision = precision };
+    if (backend->device_open(&whole->device, backend->host_memory ? -1 : 0, &error) || plan_make(&whole->plan, &(struct plan_request){ backend, whole->device, graph, batch, training, precision }, &error))
         fail_msg("%s: %s", backend->name, error.text);
 }
 
@@ -149,15 +151,56 @@ static void record_free(struct record *record)
     door_free(record->pixels);
 }
 
-static void step(struct whole *whole, struct record *record, const struct plan_hooks *hooks)
+static void run(struct whole *whole, struct record *record, const struct step *now, const struct plan_hooks *hooks)
 {
     struct error error = { 0 };
-    struct step now = { .weights = record->weights, .gradient = whole->training ? record->gradient : NULL, .stats = record->stats, .repack = true, .pixels = record->pixels,
-                        .labels = record->labels, .index = record->index, .n = whole->batch - whole->batch / 5, .seed = 3, .epoch = 1 };
-    if (plan_forward(whole->plan, &now, hooks, &error) || (whole->training && plan_backward(whole->plan, &now, hooks, &error)))
+    if (plan_forward(whole->plan, now, hooks, &error) || (whole->training && plan_backward(whole->plan, now, hooks, &error)))
         fail_msg("%s: %s", whole->backend->name, error.text);
     plan_logits(whole->plan, record->logits);
-    assert_int_equal(plan_result(whole->plan, 0, &record->result, &error), 0);
+    if (plan_result(whole->plan, 0, &record->result, &error))
+        fail_msg("%s: %s", whole->backend->name, error.text);
+}
+
+static void *take(char **room, size_t bytes)
+{
+    void *place = *room;
+    *room += round_up(bytes, DOOR_ALIGNMENT);
+    return place;
+}
+
+/* With a copy of the record in the device's memory. */
+static void run_there(struct whole *whole, struct record *record, struct step now)
+{
+    const struct backend *backend = whole->backend;
+    const size_t weights = whole->graph->params.total * sizeof(float), stats = whole->graph->stats.total * sizeof(float), pixels = (size_t)whole->batch * shape_count(whole->graph->nodes[0].out);
+    struct error error = { 0 };
+    void *block, *vectors[6];
+    if (backend->allocate(whole->device, &block, 2 * weights + stats + pixels + sizeof record->labels + sizeof record->index + 6 * DOOR_ALIGNMENT, "test", &error))
+        fail_msg("%s: %s", backend->name, error.text);
+    char *room = block;
+    const void *from[6] = { record->weights, record->gradient, record->stats, record->pixels, record->labels, record->index };
+    const size_t bytes[6] = { weights, weights, stats, pixels, sizeof record->labels, sizeof record->index };
+    for (int i = 0; i < 6; i++)
+        backend->upload(whole->device, vectors[i] = take(&room, bytes[i]), from[i], bytes[i]);
+    now.weights = vectors[0], now.gradient = now.gradient ? vectors[1] : NULL, now.stats = vectors[2];
+    now.pixels = vectors[3], now.labels = vectors[4], now.index = vectors[5];
+    run(whole, record, &now, NULL);
+    backend->copy(whole->device, record->gradient, vectors[1], whole->graph->params.total);
+    backend->copy(whole->device, record->stats, vectors[2], whole->graph->stats.total);
+    if (backend->sync(whole->device, &error))
+        fail_msg("%s: %s", backend->name, error.text);
+    backend->release(whole->device, block);
+}
+
+static void step(struct whole *whole, struct record *record, const struct plan_hooks *hooks)
+{
+    const struct step now = { .weights = record->weights, .gradient = whole->training ? record->gradient : NULL, .stats = record->stats, .repack = true, .pixels = record->pixels,
+                              .labels = record->labels, .index = record->index, .n = whole->batch - whole->batch / 5, .seed = 3, .epoch = 1,
+                              .loss_scale = whole->precision == PRECISION_FP16 ? 1024 : 0 };
+    if (whole->backend->host_memory)
+        run(whole, record, &now, hooks);
+    else
+        run_there(whole, record, now);
 }
 
 /* Of the root mean square: a sum that rounds to the other side of a ReLU's corner changes single elements, and little of the whole. */
@@ -171,10 +214,11 @@ static double off(const float *expected, const float *got, size_t n)
     return isfinite(error) ? sqrt(error / whole) : 1e30;
 }
 
-/* In bf16 both sides round what they store, but sums in another order may round to a neighbour, and from there on they differ. */
+/* Where both sides round what they store, sums in another order may round to a neighbour, and from there on they differ. */
 static void compare(const struct backend *backend, enum precision precision, const struct graph *graph, int batch, bool training, uint64_t key)
 {
-    const double few = precision == PRECISION_BF16 ? 0x1p-6 : 1e-4, more = precision == PRECISION_BF16 ? 0x1p-4 : 1e-3;
+    const double few = precision == PRECISION_BF16 ? 0x1p-6 : precision == PRECISION_FP16 ? 0x1p-9 : 1e-4;
+    const double more = precision == PRECISION_BF16 ? 0x1p-4 : precision == PRECISION_FP16 ? 0x1p-7 : 1e-3;
     struct whole a, b;
     struct record expected, got;
     whole_open_in(precision, &a, &backend_reference, graph, batch, training);
@@ -207,6 +251,35 @@ static void test_random_graphs(void **state)
             if (backends[i]->offers(PRECISION_BF16))
                 compare(backends[i], PRECISION_BF16, &graph, batches[round % 4], true, round);
         }
+        graph_release(&graph);
+    }
+}
+
+/* On a GPU besides: a step repeated in another plan gives the same bytes. */
+static void test_gpu(void **state)
+{
+    (void)state;
+    const struct backend *gpu = gpu_or_skip();
+    struct draws draws = { 41, 0 };
+    for (uint64_t round = 0; round < 5; round++) {
+        struct graph graph;
+        struct whole whole;
+        struct record records[2];
+        any_graph(&graph, &draws);
+        for (int p = 0; p < PRECISIONS; p++)
+            compare(gpu, (enum precision)p, &graph, round % 2 ? 7 : 18, true, round);
+        compare(gpu, PRECISION_FP32, &graph, 5, false, round);
+        for (int k = 0; k < 2; k++) {
+            whole_open_in(PRECISION_BF16, &whole, gpu, &graph, 7, true);
+            record_init(&records[k], &graph, 7, round);
+            step(&whole, &records[k], NULL);
+            whole_close(&whole);
+        }
+        assert_memory_equal(records[0].gradient, records[1].gradient, graph.params.total * sizeof(float));
+        assert_memory_equal(records[0].stats, records[1].stats, graph.stats.total * sizeof(float));
+        assert_true(records[0].result.loss_sum == records[1].result.loss_sum);
+        record_free(&records[0]);
+        record_free(&records[1]);
         graph_release(&graph);
     }
 }
@@ -452,7 +525,7 @@ static void test_out_of_memory(void **state)
 int test_plan(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_graphs), cmocka_unit_test(test_slope), cmocka_unit_test(test_repeats), cmocka_unit_test(test_arena), cmocka_unit_test(test_evaluation_takes_less),
+        cmocka_unit_test(test_random_graphs), cmocka_unit_test(test_gpu), cmocka_unit_test(test_slope), cmocka_unit_test(test_repeats), cmocka_unit_test(test_arena), cmocka_unit_test(test_evaluation_takes_less),
         cmocka_unit_test(test_hooks), cmocka_unit_test(test_hook_fails), cmocka_unit_test(test_step_allocates_nothing), cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
