@@ -455,7 +455,7 @@ static void another_gpus_memory_wants_peer_access(void **state)
 
 static void faults_are_injected(void **state)
 {
-    (void)state;
+    struct bench *bench = *state;
     void *block, *second;
     emulated_fail("cudaMalloc", 2, cudaErrorMemoryAllocation);
     long calls = emulated_calls("cudaMalloc");
@@ -464,6 +464,11 @@ static void faults_are_injected(void **state)
     ok(cudaMalloc(&second, 16));
     assert_int_equal(emulated_calls("cudaMalloc") - calls, 3);
     emulated_fail("cudaMalloc", 0, 0);
+    cudaGraph_t graph;
+    ok(cudaStreamBeginCapture(bench->a, cudaStreamCaptureModeRelaxed));
+    emulated_fail("cudaStreamEndCapture", 1, 0);
+    fails(cudaStreamEndCapture(bench->a, &graph), cudaErrorUnknown);
+    fails(cudaStreamEndCapture(bench->a, &graph), cudaErrorIllegalState); /* it has ended all the same */
     ok(cudaFree(block));
     ok(cudaFree(second));
     cudaGetLastError();

@@ -187,23 +187,31 @@ static void leave_list(struct capture *capture)
     pthread_mutex_unlock(&lock);
 }
 
+/* 0, or why the stream cannot end its capture, which then goes on. */
+static cudaError_t check_end(struct CUstream_st *stream, const cudaGraph_t *graph)
+{
+    if (!stream || !stream->capture)
+        return stream ? cudaErrorIllegalState : cudaErrorInvalidResourceHandle;
+    const struct capture *capture = stream->capture;
+    if (!graph)
+        return cudaErrorInvalidValue;
+    if (capture->members[0] != stream)
+        return emulated_capture_lose(stream, cudaErrorStreamCaptureUnmatched);
+    return capture->mode == cudaStreamCaptureModeRelaxed || pthread_equal(capture->owner, pthread_self()) ? cudaSuccess : cudaErrorStreamCaptureWrongThread;
+}
+
 cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t *graph)
 {
-    cudaError_t error = emulated_enter(__func__, CALL_SAFE);
+    cudaError_t fault = emulated_enter(__func__, CALL_SAFE);
     struct CUstream_st *stream = emulated_stream(handle);
-    struct capture *capture = stream ? stream->capture : NULL;
-    if (error)
-        return emulated_leave(capture ? emulated_capture_lose(stream, error) : error);
+    cudaError_t error = check_end(stream, graph);
     if (graph)
         *graph = NULL;
-    if (!capture || !graph)
-        return emulated_leave(capture ? cudaErrorInvalidValue : cudaErrorIllegalState);
-    if (capture->members[0] != stream)
-        return emulated_leave(emulated_capture_lose(stream, cudaErrorStreamCaptureUnmatched));
-    if (capture->mode != cudaStreamCaptureModeRelaxed && !pthread_equal(capture->owner, pthread_self()))
-        return emulated_leave(cudaErrorStreamCaptureWrongThread);
+    if (error)
+        return emulated_leave(error);
+    struct capture *capture = stream->capture;
     leave_list(capture);
-    error = emulated_capture_state(stream);
+    error = fault ? fault : emulated_capture_state(stream);
     if (!error && !is_joined(capture))
         error = cudaErrorStreamCaptureUnjoined;
     for (int i = 0; i < capture->n_members; i++)

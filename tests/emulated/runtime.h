@@ -127,7 +127,7 @@ struct CUgraph_st {
 
 struct CUgraph_st *emulated_graph_new(void);
 void emulated_graph_drop(struct CUgraph_st *graph);
-/* The node's number, or -1: no memory. */
+/* The node's number; the context is copied. */
 int emulated_graph_add(struct CUgraph_st *graph, struct CUgraphNode_st node);
 
 /* 0, or why nothing can be appended to the stream's capture. */
