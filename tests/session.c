@@ -100,6 +100,8 @@ static void settle_devices(struct session *session)
         snprintf(config->workers.devices, CONFIG_TEXT, "cpu");
     if (devices_read(&session->devices, config, choose_gpus(&why), "test", &session->error))
         fail_msg("%s; %s", session->error.text, why.text);
+    if (session->devices.n)
+        config->workers.count = session->devices.n;
     if (config->train.deterministic == AUTOMATIC)
         config->train.deterministic = 1;
     choose_gpu_settings(config);
@@ -230,6 +232,26 @@ float *session_trained(const char *const *settings)
     memcpy(copy, session_weights(&session), session_floats(&session) * sizeof *copy);
     session_close(&session);
     return copy;
+}
+
+size_t session_length(const char *const *settings)
+{
+    struct session session;
+    session_open(&session, settings);
+    size_t n = session_floats(&session);
+    session_close(&session);
+    return n;
+}
+
+bool session_same(const char *const *first, const char *const *second)
+{
+    size_t n = session_length(first);
+    assert_int_equal(session_length(second), n);
+    float *a = session_trained(first), *b = session_trained(second);
+    bool equal = memcmp(a, b, n * sizeof *a) == 0;
+    free(a);
+    free(b);
+    return equal;
 }
 
 struct settings settings_join(const char *const *first, const char *const *second)

@@ -47,6 +47,10 @@ size_t session_floats(const struct session *session);
 /* A copy of the final weights of a run with those settings; free(). */
 float *session_trained(const char *const *settings);
 
+/* The floats of its weights; and whether runs with those settings end on the same bytes. */
+size_t session_length(const char *const *settings);
+bool session_same(const char *const *first, const char *const *second);
+
 /* The settings of `first`, then those of `second`. */
 enum { SETTINGS_MOST = 40 };
 struct settings { const char *rows[SETTINGS_MOST + 1]; };

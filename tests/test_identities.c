@@ -13,26 +13,6 @@
 #define LIST(...) (const char *const[]){ __VA_ARGS__, NULL }
 #define ODSGD "train.algorithm=odsgd"
 
-static size_t floats(const char *const *settings)
-{
-    struct session session;
-    session_open(&session, settings);
-    size_t n = session_floats(&session);
-    session_close(&session);
-    return n;
-}
-
-static bool same(const char *const *first, const char *const *second)
-{
-    size_t n = floats(first);
-    assert_int_equal(floats(second), n);
-    float *a = session_trained(first), *b = session_trained(second);
-    bool equal = memcmp(a, b, n * sizeof *a) == 0;
-    free(a);
-    free(b);
-    return equal;
-}
-
 /* The simulation of SSGD with one worker is three lines of plain SGD. */
 static void one_worker_is_plain_sgd(void **state)
 {
@@ -54,11 +34,11 @@ static void one_worker_is_plain_sgd(void **state)
 static void a_warmup_as_long_as_the_run_is_ssgd(void **state)
 {
     (void)state;
-    assert_true(same(LIST("workers.count=3"), LIST("workers.count=3", ODSGD, "odsgd.warmup=50")));
-    assert_true(same(LIST("workers.count=3"), LIST("workers.count=3", ODSGD, "odsgd.warmup=1000", "odsgd.local_update=dc")));
+    assert_true(session_same(LIST("workers.count=3"), LIST("workers.count=3", ODSGD, "odsgd.warmup=50")));
+    assert_true(session_same(LIST("workers.count=3"), LIST("workers.count=3", ODSGD, "odsgd.warmup=1000", "odsgd.local_update=dc")));
     /* with n = 49 the delay begins after the last gradient; with 48 it is felt */
-    assert_true(same(LIST("workers.count=3"), LIST("workers.count=3", ODSGD, "odsgd.warmup=49")));
-    assert_false(same(LIST("workers.count=3"), LIST("workers.count=3", ODSGD, "odsgd.warmup=48")));
+    assert_true(session_same(LIST("workers.count=3"), LIST("workers.count=3", ODSGD, "odsgd.warmup=49")));
+    assert_false(session_same(LIST("workers.count=3"), LIST("workers.count=3", ODSGD, "odsgd.warmup=48")));
 }
 
 static void no_compensation_is_the_plain_local_update(void **state)
@@ -67,8 +47,8 @@ static void no_compensation_is_the_plain_local_update(void **state)
     const char *const warmups[] = { "odsgd.warmup=0", "odsgd.warmup=1", "odsgd.warmup=5" };
     const char *const rules[] = { "odsgd.local_update=dc", "odsgd.local_update=adc" };
     for (int i = 0; i < 6; i++)
-        assert_true(same(LIST(ODSGD, warmups[i % 3], "workers.count=3", "odsgd.local_update=sgd"), LIST(ODSGD, warmups[i % 3], "workers.count=3", rules[i / 3], "odsgd.lambda=0")));
-    assert_false(same(LIST(ODSGD, "odsgd.warmup=0", "odsgd.local_update=sgd"), LIST(ODSGD, "odsgd.warmup=0", "odsgd.local_update=dc")));
+        assert_true(session_same(LIST(ODSGD, warmups[i % 3], "workers.count=3", "odsgd.local_update=sgd"), LIST(ODSGD, warmups[i % 3], "workers.count=3", rules[i / 3], "odsgd.lambda=0")));
+    assert_false(session_same(LIST(ODSGD, "odsgd.warmup=0", "odsgd.local_update=sgd"), LIST(ODSGD, "odsgd.warmup=0", "odsgd.local_update=dc")));
 }
 
 static void assert_predicted(const struct simulated_step *step)
@@ -111,24 +91,24 @@ static void buckets_change_nothing(void **state)
         session_train(&session);
         assert_int_equal(session.run->buckets.n, 40);
         session_close(&session);
-        assert_true(same(one.rows, forty.rows));
+        assert_true(session_same(one.rows, forty.rows));
     }
 }
 
 static void loader_threads_change_nothing(void **state)
 {
     (void)state;
-    assert_true(same(LIST("workers.count=3", "data.loader_threads=1"), LIST("workers.count=3", "data.loader_threads=4", "data.prefetch=17")));
-    assert_false(same(LIST("workers.count=3", "data.shuffle=false"), LIST("workers.count=3")));
+    assert_true(session_same(LIST("workers.count=3", "data.loader_threads=1"), LIST("workers.count=3", "data.loader_threads=4", "data.prefetch=17")));
+    assert_false(session_same(LIST("workers.count=3", "data.shuffle=false"), LIST("workers.count=3")));
 }
 
 /* The session's networks do not read data.mean; the squares are of the nearest byte to it: 51 twice, then 230. */
 static void cutout_fills_with_the_mean(void **state)
 {
     (void)state;
-    assert_true(same(LIST("data.mean=0.2"), LIST("data.mean=0.9")));
-    assert_true(same(LIST("data.cutout=9", "data.mean=0.2"), LIST("data.cutout=9", "data.mean=0.201")));
-    assert_false(same(LIST("data.cutout=9", "data.mean=0.2"), LIST("data.cutout=9", "data.mean=0.9")));
+    assert_true(session_same(LIST("data.mean=0.2"), LIST("data.mean=0.9")));
+    assert_true(session_same(LIST("data.cutout=9", "data.mean=0.2"), LIST("data.cutout=9", "data.mean=0.201")));
+    assert_false(session_same(LIST("data.cutout=9", "data.mean=0.2"), LIST("data.cutout=9", "data.mean=0.9")));
 }
 
 /* A norm that no gradient has leaves every bit; a small one does not, and it is the whole gradient's: buckets and what else moves change nothing. */
@@ -143,9 +123,9 @@ static void clipping_is_of_the_whole_gradient(void **state)
         const char *const common[] = { algorithms[i][0], algorithms[i][1], "odsgd.warmup=1", "workers.count=3", "workers.jitter=1", "train.iterations=20", NULL };
         struct settings never = settings_join(common, LIST("optimizer.clip_norm=1e9")), always = settings_join(common, LIST("optimizer.clip_norm=0.1"));
         struct settings other = settings_join(always.rows, LIST("train.bucket_kib=7", "train.evaluate_every=0.001", "link.bandwidth_gbps=1", "link.latency_us=50"));
-        assert_true(same(common, never.rows));
-        assert_false(same(common, always.rows));
-        assert_true(same(always.rows, other.rows));
+        assert_true(session_same(common, never.rows));
+        assert_false(session_same(common, always.rows));
+        assert_true(session_same(always.rows, other.rows));
     }
 }
 
@@ -158,7 +138,7 @@ static void an_average_changes_no_weight(void **state)
     for (int i = 0; i < 4; i++) {
         const char *const common[] = { algorithms[i][0], algorithms[i][1], "odsgd.warmup=1", "workers.count=3", "train.evaluate_every=0.2", NULL };
         struct settings with = settings_join(common, LIST("train.ema_decay=0.99"));
-        assert_true(same(common, with.rows));
+        assert_true(session_same(common, with.rows));
     }
 }
 
@@ -202,7 +182,7 @@ static void in_turn_repeats(void **state)
     (void)state;
     const char *const algorithms[] = { "train.algorithm=asgd", "train.algorithm=dcasgd" };
     for (int i = 0; i < 2; i++)
-        assert_true(same(LIST(algorithms[i], "workers.count=4", "workers.jitter=2"), LIST(algorithms[i], "workers.count=4", "workers.slowdown=2,1,1,1", "train.bucket_kib=4")));
+        assert_true(session_same(LIST(algorithms[i], "workers.count=4", "workers.jitter=2"), LIST(algorithms[i], "workers.count=4", "workers.slowdown=2,1,1,1", "train.bucket_kib=4")));
 }
 
 /* 200 samples take longer than an iteration, so an evaluation that did not hold the next one back would be run over. */

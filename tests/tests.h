@@ -60,7 +60,8 @@
     X(emulated_libraries) \
     X(deep) \
     X(cudnn_offers) \
-    X(cuda_plans)
+    X(cuda_plans) \
+    X(cuda_training)
 
 #define X(name) int test_##name(void);
 TEST_SUBJECTS(X)
