@@ -8,7 +8,7 @@
 #include "base/door.h"
 #include "base/sizes.h"
 
-enum { PIECES = 2, PIECE_BYTES = 4 << 20 };
+enum { PIECES = 2, PIECE_BYTES = 2 << 20 };
 
 struct way {
     cudaStream_t stream;        /* on one GPU: the device's own, or another */
