@@ -247,6 +247,21 @@ static size_t not_finite(const float *values, size_t n)
     return count;
 }
 
+/* Normalization, additions and shortcuts, which LeNet has not; each normalization divides by a deviation, and passes errors on. */
+static void residual_blocks_in_fp16(void **state)
+{
+    (void)state;
+    struct outcome exact, rounded;
+    network_step(&exact, "resnet20", &backend_reference, PRECISION_FP32, 4, 0);
+    network_step(&rounded, "resnet20", &backend_reference, PRECISION_FP16, 4, 1024);
+    double logits = off(exact.logits, rounded.logits, exact.n_logits), gradient = off(exact.gradient, rounded.gradient, exact.n);
+    if (!(logits > 0x1p-14 && logits < 0x1p-6 && gradient > 0x1p-14 && gradient < 0x1p-3))
+        fail_msg("logits off by %g, gradient by %g", logits, gradient);
+    assert_true(all_are(PRECISION_FP16, rounded.logits, rounded.n_logits));
+    outcome_free(&exact);
+    outcome_free(&rounded);
+}
+
 /* Small gradients lose their bits in fp16 and keep them where they are scaled; too much of it overflows, which the logits do not feel. */
 static void fp16_wants_a_loss_scale(void **state)
 {
@@ -369,7 +384,7 @@ int test_precision(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_bf16_is_itself), cmocka_unit_test(rounds_to_nearest_even), cmocka_unit_test(a_nan_stays_one),
         cmocka_unit_test(every_fp16_is_itself), cmocka_unit_test(fp16_rounds_to_nearest_even),
-        cmocka_unit_test(a_step_is_near_that_in_fp32), cmocka_unit_test(a_loss_scale_changes_no_bit), cmocka_unit_test(fp16_wants_a_loss_scale),
+        cmocka_unit_test(a_step_is_near_that_in_fp32), cmocka_unit_test(a_loss_scale_changes_no_bit), cmocka_unit_test(residual_blocks_in_fp16), cmocka_unit_test(fp16_wants_a_loss_scale),
 #ifdef HAVE_ONEDNN
         cmocka_unit_test(activations_take_half_the_memory),
 #endif

@@ -159,7 +159,9 @@ static bool same(const char *const *first, const char *const *second)
 static void nothing_else_changes_a_run(void **state)
 {
     (void)state;
-    static const char *const kinds[][2] = { { "train.algorithm=ssgd", "workers.count=2" }, { "train.algorithm=asgd", "workers.count=3" }, { "train.algorithm=odsgd", "odsgd.warmup=2" } };
+    static const char *const kinds[][3] = {
+        { "train.algorithm=ssgd", "workers.count=2", NULL }, { "train.algorithm=asgd", "workers.count=3", NULL }, { "train.algorithm=odsgd", "odsgd.warmup=2", NULL },
+    };
     for (int i = 0; i < 3; i++) {
         struct settings run = settings_join(LIST(FP16), kinds[i]);
         struct settings other = settings_join(run.rows, LIST("train.bucket_kib=7", "train.evaluate_every=0.1", "link.bandwidth_gbps=1", "link.latency_us=50", "workers.jitter=1"));
