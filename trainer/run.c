@@ -177,10 +177,10 @@ void run_close(struct run *run)
     if (!run)
         return;
     loader_close(run->loader);
+    if (run->server) /* it has orders on the workers' devices */
+        server_release(run->server);
     for (int k = 0; run->workers && k < run->k; k++)
         worker_release(&run->workers[k]);
-    if (run->server)
-        server_release(run->server);
     door_free(run->workers);
     door_free(run->server);
     evaluation_close(&run->evaluation);
