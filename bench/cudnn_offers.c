@@ -2,8 +2,9 @@
  *
  *     cudnn_offers network batch precision [h100|h200|a100] [deterministic] [tf32]
  *
- * A row for each different convolution and pass: how many engines (with their knobs) the heuristics name that the rules allow, how many of them have a plan within 1 GiB of
- * workspace, and the first of these with its workspace. "forward + bias" and "filter to fp32" may have none: the backend then does that part itself. */
+ * A row for each different convolution and pass: how many engines (with their knobs) the heuristics name that the rules allow, how many of them have a plan
+ * within 1 GiB of workspace, and the first of these with its workspace. "forward + bias" and "filter to fp32" may have none: the backend then does that part
+ * itself. */
 #include "nets/layer.h"
 #include "nets/network.h"
 
@@ -44,7 +45,8 @@ static const struct variant variants[] = {
 static int build(struct cudnn_graph *graph, const struct question *question, const struct convolution *conv, const struct variant *variant, struct error *error)
 {
     const int64_t n = question->batch, c = conv->in.c, k = conv->out.c;
-    const int64_t x_dims[] = { n, c, conv->in.h, conv->in.w }, w_dims[] = { k, c, conv->args.size, conv->args.size }, y_dims[] = { n, k, conv->out.h, conv->out.w }, b_dims[] = { 1, k, 1, 1 };
+    const int64_t x_dims[] = { n, c, conv->in.h, conv->in.w }, w_dims[] = { k, c, conv->args.size, conv->args.size };
+    const int64_t y_dims[] = { n, k, conv->out.h, conv->out.w }, b_dims[] = { 1, k, 1, 1 };
     const struct cudnn_window window = { conv->args.stride, conv->args.pad };
     cudnn_graph_begin(graph, question->target);
     const int x = cudnn_graph_tensor(graph, question->type, x_dims), w = cudnn_graph_tensor(graph, variant->wide_filter ? CUDNN_DATA_FLOAT : question->type, w_dims);
@@ -103,7 +105,8 @@ static void print_row(const struct cudnn_graph *graph, const struct question *qu
 
 static int print_convolution(const struct question *question, const struct convolution *conv, const char *name, struct error *error)
 {
-    printf("%s: %dx%d, stride %d, %dx%dx%d to %dx%dx%d\n", name, conv->args.size, conv->args.size, conv->args.stride, conv->in.c, conv->in.h, conv->in.w, conv->out.c, conv->out.h, conv->out.w);
+    printf("%s: %dx%d, stride %d, %dx%dx%d to %dx%dx%d\n", name, conv->args.size, conv->args.size, conv->args.stride,
+           conv->in.c, conv->in.h, conv->in.w, conv->out.c, conv->out.h, conv->out.w);
     for (size_t v = 0; v < sizeof variants / sizeof *variants; v++) {
         struct cudnn_graph graph;
         if ((variants[v].bias && conv->args.no_bias) || (variants[v].wide_filter && question->type == CUDNN_DATA_FLOAT))
@@ -120,7 +123,8 @@ static int print_convolution(const struct question *question, const struct convo
 
 static bool same(const struct convolution *a, const struct convolution *b)
 {
-    return a->in.c == b->in.c && a->in.h == b->in.h && a->in.w == b->in.w && a->out.c == b->out.c && a->args.size == b->args.size && a->args.stride == b->args.stride && a->args.pad == b->args.pad;
+    return a->in.c == b->in.c && a->in.h == b->in.h && a->in.w == b->in.w && a->out.c == b->out.c &&
+           a->args.size == b->args.size && a->args.stride == b->args.stride && a->args.pad == b->args.pad;
 }
 
 static struct convolution convolution_of(const struct graph *graph, const struct node *node)
@@ -136,7 +140,9 @@ static int print_network(const struct question *question, const struct graph *gr
         const struct convolution conv = convolution_of(graph, &graph->nodes[i]);
         bool seen = false;
         for (int j = 0; j < i; j++) {
-            const struct convolution before = graph->nodes[j].layer == &layer_conv ? convolution_of(graph, &graph->nodes[j]) : (struct convolution){ .in = { 0, 0, 0 } };
+            if (graph->nodes[j].layer != &layer_conv)
+                continue;
+            const struct convolution before = convolution_of(graph, &graph->nodes[j]);
             seen |= same(&before, &conv);
         }
         if (!seen && print_convolution(question, &conv, graph->nodes[i].name, error))
@@ -147,7 +153,8 @@ static int print_network(const struct question *question, const struct graph *gr
 
 static struct network_request request_for(const char *network)
 {
-    const bool imagenet = strcmp(network, "resnet18") == 0 || strcmp(network, "resnet50") == 0 || strcmp(network, "vgg16-bn") == 0, mnist = strncmp(network, "lenet", 5) == 0;
+    const bool imagenet = strcmp(network, "resnet18") == 0 || strcmp(network, "resnet50") == 0 || strcmp(network, "vgg16-bn") == 0;
+    const bool mnist = strncmp(network, "lenet", 5) == 0;
     const int side = imagenet ? 224 : mnist ? 28 : 32;
     return (struct network_request){ .input = { .c = mnist ? 1 : 3, .h = side, .w = side, .std = { 1, 1, 1 } }, .classes = imagenet ? 1000 : 10 };
 }
@@ -174,8 +181,9 @@ static int report(int argc, char **argv, struct error *error)
     const struct network_request request = request_for(argv[1]);
     if (network_build(&graph, argv[1], &request, error))
         return -1;
-    printf("%s, batch %d, %s%s%s: cuDNN %zu, described %s\n  %-16s %4s %4s  %11s  %s\n", argv[1], question.batch, argv[3], question.rules.deterministic ? ", deterministic" : "",
-           question.type == CUDNN_DATA_FLOAT && !question.rules.strict ? ", TF32" : "", cudnnGetVersion(), gpu->board, "pass", "named", "fit", "workspace", "first: engine, knobs");
+    printf("%s, batch %d, %s%s%s: cuDNN %zu, described %s\n  %-16s %4s %4s  %11s  %s\n", argv[1], question.batch, argv[3],
+           question.rules.deterministic ? ", deterministic" : "", question.type == CUDNN_DATA_FLOAT && !question.rules.strict ? ", TF32" : "", cudnnGetVersion(),
+           gpu->board, "pass", "named", "fit", "workspace", "first: engine, knobs");
     const int result = print_network(&question, &graph, error);
     graph_release(&graph);
     cudnnBackendDestroyDescriptor(question.target.properties);

@@ -1,5 +1,6 @@
-/* The convolutions' graphs as cuDNN itself sees them, without a GPU: it is given a description of one. That the graphs are valid, that every pass has a plan in every precision,
- * under every rule and within 256 MiB of workspace, and that a plan comes back from an engine's notes. And, with the library as with its emulation: what misuse is answered with. */
+/* The convolutions' graphs as cuDNN itself sees them, without a GPU: it is given a description of one. That the graphs are valid, that every pass has a plan in
+ * every precision, under every rule and within 256 MiB of workspace, and that a plan comes back from an engine's notes. And, with the library as with its
+ * emulation: what misuse is answered with. */
 #include "tests/tests.h"
 
 #ifndef HAVE_CUDA
@@ -45,7 +46,8 @@ static void build(struct cudnn_graph *graph, cudnnBackendDescriptor_t properties
     const struct cudnn_window window = { s->stride, s->pad };
     struct error error = { 0 };
     cudnn_graph_begin(graph, (struct cudnn_target){ .properties = properties });
-    const int x = cudnn_graph_tensor(graph, type, (const int64_t[4]){ s->n, s->c, s->side, s->side }), w = cudnn_graph_tensor(graph, type, (const int64_t[4]){ s->k, s->c, s->size, s->size });
+    const int x = cudnn_graph_tensor(graph, type, (const int64_t[4]){ s->n, s->c, s->side, s->side });
+    const int w = cudnn_graph_tensor(graph, type, (const int64_t[4]){ s->k, s->c, s->size, s->size });
     cudnn_graph_convolution(graph, pass, &window, x, w, cudnn_graph_tensor(graph, type, (const int64_t[4]){ s->n, s->k, out, out }));
     if (cudnn_graph_finish(graph, &error))
         fail_msg("%s: %s", s->name, error.text);
@@ -132,7 +134,8 @@ static void a_wrong_shape_is_refused(void **state)
     struct cudnn_graph graph;
     struct error error = { 0 };
     cudnn_graph_begin(&graph, (struct cudnn_target){ .properties = properties });
-    const int x = cudnn_graph_tensor(&graph, CUDNN_DATA_FLOAT, (const int64_t[4]){ 4, 8, 6, 6 }), w = cudnn_graph_tensor(&graph, CUDNN_DATA_FLOAT, (const int64_t[4]){ 16, 8, 3, 3 });
+    const int x = cudnn_graph_tensor(&graph, CUDNN_DATA_FLOAT, (const int64_t[4]){ 4, 8, 6, 6 });
+    const int w = cudnn_graph_tensor(&graph, CUDNN_DATA_FLOAT, (const int64_t[4]){ 16, 8, 3, 3 });
     const int y = cudnn_graph_tensor(&graph, CUDNN_DATA_FLOAT, (const int64_t[4]){ 4, 16, 5, 6 });
     cudnn_graph_convolution(&graph, PASS_FORWARD, &(struct cudnn_window){ 1, 1 }, x, w, y);
     assert_int_equal(cudnn_graph_finish(&graph, &error), -1);
@@ -212,7 +215,10 @@ static void misuse_found_at_the_end(void **state)
 
 int test_cudnn_offers(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(misuse_of_attributes), cmocka_unit_test(misuse_found_at_the_end), cmocka_unit_test(every_pass_has_a_plan), cmocka_unit_test(engines_come_back_from_text), cmocka_unit_test(a_wrong_shape_is_refused) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(misuse_of_attributes),        cmocka_unit_test(misuse_found_at_the_end),  cmocka_unit_test(every_pass_has_a_plan),
+        cmocka_unit_test(engines_come_back_from_text), cmocka_unit_test(a_wrong_shape_is_refused),
+    };
     return cmocka_run_group_tests_name("cudnn_offers", tests, NULL, NULL);
 }
 

@@ -84,7 +84,8 @@ struct conv_data { struct vector x, w, y; int64_t p, q; };
 static struct conv_data conv_data(const struct conv_case *s, enum number number)
 {
     const int64_t p = (s->h + 2 * s->pad - s->size) / s->stride + 1, q = (s->w + 2 * s->pad - s->size) / s->stride + 1;
-    return (struct conv_data){ vector_new(s->n * s->c * s->h * s->w, number, 1), vector_new(s->k * s->c * s->size * s->size, number, 2), vector_new(s->n * s->k * p * q, number, 3), p, q };
+    const struct vector x = vector_new(s->n * s->c * s->h * s->w, number, 1), w = vector_new(s->k * s->c * s->size * s->size, number, 2);
+    return (struct conv_data){ x, w, vector_new(s->n * s->k * p * q, number, 3), p, q };
 }
 
 /* Adds every product of the convolution to where the pass wants it. */
@@ -114,8 +115,10 @@ static void graph_of(struct cudnn_graph *graph, cudnnHandle_t handle, const stru
     struct error error = { 0 };
     const cudnnDataType_t type = data_types[data->x.number];
     cudnn_graph_begin(graph, (struct cudnn_target){ .handle = handle });
-    const int x = cudnn_graph_tensor(graph, type, (const int64_t[4]){ s->n, s->c, s->h, s->w }), w = cudnn_graph_tensor(graph, type, (const int64_t[4]){ s->k, s->c, s->size, s->size });
-    cudnn_graph_convolution(graph, pass, &(struct cudnn_window){ s->stride, s->pad }, x, w, cudnn_graph_tensor(graph, type, (const int64_t[4]){ s->n, s->k, data->p, data->q }));
+    const int x = cudnn_graph_tensor(graph, type, (const int64_t[4]){ s->n, s->c, s->h, s->w });
+    const int w = cudnn_graph_tensor(graph, type, (const int64_t[4]){ s->k, s->c, s->size, s->size });
+    const int y = cudnn_graph_tensor(graph, type, (const int64_t[4]){ s->n, s->k, data->p, data->q });
+    cudnn_graph_convolution(graph, pass, &(struct cudnn_window){ s->stride, s->pad }, x, w, y);
     if (cudnn_graph_finish(graph, &error))
         fail_msg("%s", error.text);
 }
@@ -209,7 +212,8 @@ static void one_product(cublasLtHandle_t handle, const struct product_case *s)
 {
     static const cudaDataType_t types[] = { [NUMBER_FP32] = CUDA_R_32F, [NUMBER_BF16] = CUDA_R_16BF, [NUMBER_FP16] = CUDA_R_16F };
     const int a_rows = s->a_transposed ? s->k : s->m, b_rows = s->b_transposed ? s->n : s->k;
-    struct vector a = vector_new((int64_t)s->m * s->k, s->in, 4), b = vector_new((int64_t)s->n * s->k, s->in, 5), d = vector_new((int64_t)s->m * s->n, s->out, 6), bias = vector_new(s->m, s->out, 7);
+    struct vector a = vector_new((int64_t)s->m * s->k, s->in, 4), b = vector_new((int64_t)s->n * s->k, s->in, 5);
+    struct vector d = vector_new((int64_t)s->m * s->n, s->out, 6), bias = vector_new(s->m, s->out, 7);
     double *want = malloc((size_t)(s->m * s->n) * sizeof *want);
     cublasLtMatmulDesc_t desc;
     cublasLtMatrixLayout_t a_layout, b_layout, d_layout;
@@ -259,7 +263,8 @@ static void products(void **state)
 static void pooling(void **state)
 {
     enum { N = 2, C = 3, H = 5, W = 7, P = 3, Q = 4 };
-    struct vector x = vector_new(N * C * H * W, NUMBER_FP32, 8), y = vector_new(N * C * P * Q, NUMBER_FP32, 9), dx = vector_new(N * C * H * W, NUMBER_FP32, 10), dy = vector_new(N * C * P * Q, NUMBER_FP32, 11);
+    struct vector x = vector_new(N * C * H * W, NUMBER_FP32, 8), y = vector_new(N * C * P * Q, NUMBER_FP32, 9);
+    struct vector dx = vector_new(N * C * H * W, NUMBER_FP32, 10), dy = vector_new(N * C * P * Q, NUMBER_FP32, 11);
     double y_want[N * C * P * Q], dx_want[N * C * H * W] = { 0 };
     cudnnHandle_t handle;
     cudnnTensorDescriptor_t in, out;
@@ -325,8 +330,10 @@ static void gpus_close(struct gpus *gpus)
 static void sum_all(struct gpus *gpus, size_t last_n)
 {
     assert_int_equal(ncclGroupStart(), ncclSuccess);
-    for (int r = 0; r < RANKS; r++)
-        assert_int_equal(ncclAllReduce(gpus->vectors[r].data, gpus->vectors[r].data, r == RANKS - 1 ? last_n : FLOATS, ncclFloat, ncclSum, gpus->comms[r], gpus->streams[r]), ncclSuccess);
+    for (int r = 0; r < RANKS; r++) {
+        void *data = gpus->vectors[r].data;
+        assert_int_equal(ncclAllReduce(data, data, r == RANKS - 1 ? last_n : FLOATS, ncclFloat, ncclSum, gpus->comms[r], gpus->streams[r]), ncclSuccess);
+    }
     assert_int_equal(ncclGroupEnd(), ncclSuccess);
 }
 

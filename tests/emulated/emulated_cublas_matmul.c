@@ -1,4 +1,5 @@
-/* The emulated cuBLASLt: heuristics and products of column-major or row-major matrices of fp32, bf16 and fp16, with sums in fp32 and the epilogues BIAS, RELU, BGRADA and BGRADB.
+/* The emulated cuBLASLt: heuristics and products of column-major or row-major matrices of fp32, bf16 and fp16, with sums in fp32 and the epilogues BIAS, RELU,
+ * BGRADA and BGRADB.
  *
  * Layouts must fit the operation, an algorithm only runs what it was offered for, and what the heuristics were promised about alignment must hold. Heuristics offer two
  * algorithms, the first with a workspace where one is allowed. */
@@ -35,8 +36,8 @@ static cublasStatus_t check_layout(const struct matrix_layout *layout, char name
         return blas_refuse(CUBLAS_STATUS_NOT_SUPPORTED, "%c: type %u, order %d, batch %d are not emulated", name, layout->type, layout->order, layout->batch);
     const uint64_t run = layout->order == CUBLASLT_ORDER_COL ? layout->rows : layout->cols;
     if (!layout->rows || !layout->cols || layout->ld < (int64_t)run)
-        return blas_refuse(CUBLAS_STATUS_INVALID_VALUE, "%c: %llu x %llu with a leading dimension of %lld", name, (unsigned long long)layout->rows, (unsigned long long)layout->cols,
-                      (long long)layout->ld);
+        return blas_refuse(CUBLAS_STATUS_INVALID_VALUE, "%c: %llu x %llu with a leading dimension of %lld", name, (unsigned long long)layout->rows,
+                           (unsigned long long)layout->cols, (long long)layout->ld);
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -65,9 +66,10 @@ static cublasStatus_t check_problem(const struct matmul_desc *desc, const struct
         return blas_refuse(CUBLAS_STATUS_NOT_SUPPORTED, "types %u x %u + %u to %u, compute type %d", a->type, b->type, c->type, d->type, desc->compute);
     if (c->rows != d->rows || c->cols != d->cols || c->order != d->order || rows_of(a, desc->trans_a) != d->rows || cols_of(b, desc->trans_b) != d->cols ||
         cols_of(a, desc->trans_a) != rows_of(b, desc->trans_b))
-        return blas_refuse(CUBLAS_STATUS_INVALID_VALUE, "op(A) is %llu x %llu, op(B) %llu x %llu, C %llu x %llu, D %llu x %llu", (unsigned long long)rows_of(a, desc->trans_a),
-                      (unsigned long long)cols_of(a, desc->trans_a), (unsigned long long)rows_of(b, desc->trans_b), (unsigned long long)cols_of(b, desc->trans_b),
-                      (unsigned long long)c->rows, (unsigned long long)c->cols, (unsigned long long)d->rows, (unsigned long long)d->cols);
+        return blas_refuse(CUBLAS_STATUS_INVALID_VALUE, "op(A) is %llu x %llu, op(B) %llu x %llu, C %llu x %llu, D %llu x %llu",
+                           (unsigned long long)rows_of(a, desc->trans_a), (unsigned long long)cols_of(a, desc->trans_a), (unsigned long long)rows_of(b, desc->trans_b),
+                           (unsigned long long)cols_of(b, desc->trans_b), (unsigned long long)c->rows, (unsigned long long)c->cols,
+                           (unsigned long long)d->rows, (unsigned long long)d->cols);
     if (!wants_bias(desc->epilogue) && desc->epilogue != CUBLASLT_EPILOGUE_DEFAULT && desc->epilogue != CUBLASLT_EPILOGUE_RELU)
         return blas_refuse(CUBLAS_STATUS_NOT_SUPPORTED, "epilogue %u is not emulated", desc->epilogue);
     if (wants_bias(desc->epilogue) && desc->bias_type != -1 && desc->bias_type != (int32_t)d->type)
@@ -88,8 +90,9 @@ static uint64_t problem_of(const struct matmul_desc *desc, const struct matrix_l
     return sum;
 }
 
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c,
-                                              cublasLtMatrixLayout_t d, cublasLtMatmulPreference_t preference_handle, int requested, cublasLtMatmulHeuristicResult_t results[], int *returned)
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                              cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d, cublasLtMatmulPreference_t preference_handle, int requested,
+                                              cublasLtMatmulHeuristicResult_t results[], int *returned)
 {
     const struct matrix_layout *const layouts[4] = { (void *)a, (void *)b, (void *)c, (void *)d };
     const struct preference *preference = (void *)preference_handle;
@@ -136,11 +139,16 @@ struct product {
     const float *device_alpha, *device_beta; /* in their place with CUBLASLT_POINTER_MODE_DEVICE: read when it runs */
 };
 
+static int64_t place(const struct matrix_layout *layout, uint64_t row, uint64_t col)
+{
+    return layout->order == CUBLASLT_ORDER_COL ? (int64_t)col * layout->ld + (int64_t)row : (int64_t)row * layout->ld + (int64_t)col;
+}
+
 static float element(const struct matrix_layout *layout, const void *data, uint64_t row, uint64_t col)
 {
     enum number number;
     number_of(layout->type, &number);
-    return number_load(data, layout->order == CUBLASLT_ORDER_COL ? (int64_t)col * layout->ld + (int64_t)row : (int64_t)row * layout->ld + (int64_t)col, number);
+    return number_load(data, place(layout, row, col), number);
 }
 
 /* op(matrix), dense by rows */
@@ -198,7 +206,7 @@ static void multiply(void *context)
                 value += number_load(desc->bias, (int64_t)i, number);
             if (relu && value < 0)
                 value = 0;
-            number_store(product->out, product->d.order == CUBLASLT_ORDER_COL ? (int64_t)j * product->d.ld + (int64_t)i : (int64_t)i * product->d.ld + (int64_t)j, value, number);
+            number_store(product->out, place(&product->d, i, j), value, number);
         }
     }
     if (wants_bias(desc->epilogue) && !bias)
@@ -281,8 +289,10 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
             return blas_refuse(CUBLAS_STATUS_INVALID_VALUE, "cublasLtMatmul: the heuristics have not offered this algorithm for this product");
         product.workspace_bytes = algorithm.with_workspace ? WORKSPACE : 0;
     }
-    if (product.workspace_bytes > workspace_bytes || (product.workspace_bytes && ((uintptr_t)workspace % 16 || !emulated_reaches(stream, workspace, product.workspace_bytes))))
-        return blas_refuse(CUBLAS_STATUS_INVALID_VALUE, "cublasLtMatmul: wants %zu bytes of workspace, aligned to 16, got %zu at %p", product.workspace_bytes, workspace_bytes, workspace);
+    if (product.workspace_bytes > workspace_bytes ||
+        (product.workspace_bytes && ((uintptr_t)workspace % 16 || !emulated_reaches(stream, workspace, product.workspace_bytes))))
+        return blas_refuse(CUBLAS_STATUS_INVALID_VALUE, "cublasLtMatmul: wants %zu bytes of workspace, aligned to 16, got %zu at %p", product.workspace_bytes,
+                           workspace_bytes, workspace);
     if ((status = check_matrices(&product, algo ? &algorithm : NULL, stream)) || (status = check_bias(&product, stream)))
         return status;
     return emulated_enqueue(stream, multiply, &product, sizeof product) ? CUBLAS_STATUS_EXECUTION_FAILED : CUBLAS_STATUS_SUCCESS;

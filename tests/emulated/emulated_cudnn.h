@@ -1,5 +1,5 @@
-/* The emulated cuDNN, as its own files see it. Descriptors of the graph API are bags of checked attributes (emulated_cudnn_rules.c says which descriptor takes which); what they
- * mean is read from the attributes again wherever it is needed.
+/* The emulated cuDNN, as its own files see it. Descriptors of the graph API are bags of checked attributes (emulated_cudnn_rules.c says which descriptor takes
+ * which); what they mean is read from the attributes again wherever it is needed.
  *
  * It is stricter than the library: whatever the documentation calls required must be set, although the library has defaults for some. A misuse is one line on
  * stderr; that an engine does not support something is none, since programs ask for that. */

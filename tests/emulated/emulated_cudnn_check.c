@@ -68,7 +68,8 @@ struct dnn_geometry dnn_geometry_of(const struct dnn_descriptor *convolution)
 
 cudnnStatus_t dnn_check_convolution(struct dnn_descriptor *convolution)
 {
-    static const int arrays[] = { CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_ATTR_CONVOLUTION_DILATIONS };
+    static const int arrays[] = { CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES,
+                                  CUDNN_ATTR_CONVOLUTION_DILATIONS };
     if (dnn_integer(convolution, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, 0) != 2)
         return dnn_refuse(CUDNN_STATUS_NOT_SUPPORTED, "convolution: only two spatial dimensions are emulated");
     if (dnn_integer(convolution, CUDNN_ATTR_CONVOLUTION_COMP_TYPE, -1) != CUDNN_DATA_FLOAT)
@@ -89,9 +90,11 @@ struct conv_names { int convolution, alpha, beta, x, w, y; };
 static const struct conv_names *conv_names(const struct dnn_descriptor *operation)
 {
     static const struct conv_names forward = { CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
-        CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y };
+        CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
+        CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y };
     static const struct conv_names data = { CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
-        CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY };
+        CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
+        CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY };
     static const struct conv_names filter = { CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY };
@@ -102,18 +105,20 @@ static const struct conv_names *conv_names(const struct dnn_descriptor *operatio
 cudnnStatus_t dnn_check_conv_operation(struct dnn_descriptor *operation)
 {
     const struct conv_names *names = conv_names(operation);
-    struct dnn_tensor x = dnn_tensor_of(dnn_part(operation, names->x)), w = dnn_tensor_of(dnn_part(operation, names->w)), y = dnn_tensor_of(dnn_part(operation, names->y));
+    struct dnn_tensor x = dnn_tensor_of(dnn_part(operation, names->x)), w = dnn_tensor_of(dnn_part(operation, names->w));
+    struct dnn_tensor y = dnn_tensor_of(dnn_part(operation, names->y));
     struct dnn_geometry geometry = dnn_geometry_of(dnn_part(operation, names->convolution));
     if (dnn_real(operation, names->alpha, 0) != 1 || dnn_real(operation, names->beta, 1) != 0)
         return dnn_refuse(CUDNN_STATUS_NOT_SUPPORTED, "convolution: only alpha 1 and beta 0 are emulated");
     if (x.dims[0] != y.dims[0] || y.dims[1] != w.dims[0] || x.dims[1] % w.dims[1] || w.dims[0] % (x.dims[1] / w.dims[1]))
-        return dnn_refuse(CUDNN_STATUS_BAD_PARAM, "convolution: x has %lld samples of %lld channels, w %lld filters of %lld, y %lld samples of %lld", (long long)x.dims[0],
-                          (long long)x.dims[1], (long long)w.dims[0], (long long)w.dims[1], (long long)y.dims[0], (long long)y.dims[1]);
+        return dnn_refuse(CUDNN_STATUS_BAD_PARAM, "convolution: x has %lld samples of %lld channels, w %lld filters of %lld, y %lld samples of %lld",
+                          (long long)x.dims[0], (long long)x.dims[1], (long long)w.dims[0], (long long)w.dims[1], (long long)y.dims[0], (long long)y.dims[1]);
     for (int d = 0; d < 2; d++) {
         int64_t span = (w.dims[2 + d] - 1) * geometry.dilation[d] + 1, room = x.dims[2 + d] + geometry.pad[d] + geometry.end_pad[d] - span;
         if (room < 0 || y.dims[2 + d] != room / geometry.stride[d] + 1)
-            return dnn_refuse(CUDNN_STATUS_BAD_PARAM, "convolution: spatial dimension %d: %lld from %lld, window %lld, stride %lld, padding %lld and %lld", d, (long long)y.dims[2 + d],
-                              (long long)x.dims[2 + d], (long long)span, (long long)geometry.stride[d], (long long)geometry.pad[d], (long long)geometry.end_pad[d]);
+            return dnn_refuse(CUDNN_STATUS_BAD_PARAM, "convolution: spatial dimension %d: %lld from %lld, window %lld, stride %lld, padding %lld and %lld", d,
+                              (long long)y.dims[2 + d], (long long)x.dims[2 + d], (long long)span, (long long)geometry.stride[d],
+                              (long long)geometry.pad[d], (long long)geometry.end_pad[d]);
     }
     return CUDNN_STATUS_SUCCESS;
 }

@@ -3,8 +3,8 @@
  *   ENGINE_TENSOR_CORE  fp32 tensors as TF32; a workspace; two settings of one knob
  *   ENGINE_ATOMIC       notes that it is not deterministic, and is not: backward passes add samples in another order each time
  *   ENGINE_ABSENT       is offered, but there is no plan for it
- * Graphs are a convolution, alone or followed by pointwise operations, or one pointwise operation; for other graphs nothing is offered, nor for a convolution between tensors of
- * different types, as in the library (from bf16 or fp16 to fp32). */
+ * Graphs are a convolution, alone or followed by pointwise operations, or one pointwise operation; for other graphs nothing is offered, nor for a convolution
+ * between tensors of different types, as in the library (from bf16 or fp16 to fp32). */
 #include "tests/emulated/emulated_cudnn.h"
 
 #include <stdlib.h>
@@ -122,7 +122,8 @@ cudnnStatus_t dnn_check_heuristics(struct dnn_descriptor *heuristics)
         return dnn_refuse((cudnnStatus_t)fault, "heuristics: as asked for");
     if (mode < 0 || mode >= CUDNN_HEUR_MODES_COUNT)
         return dnn_refuse(CUDNN_STATUS_BAD_PARAM, "ENGINEHEUR: mode %lld", (long long)mode);
-    if (!dnn_part(heuristics, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP) && !dnn_find(dnn_part(heuristics, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH), CUDNN_ATTR_OPERATIONGRAPH_HANDLE))
+    if (!dnn_part(heuristics, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP) &&
+        !dnn_find(dnn_part(heuristics, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH), CUDNN_ATTR_OPERATIONGRAPH_HANDLE))
         return dnn_refuse(CUDNN_STATUS_BAD_PARAM_NULL_POINTER, "ENGINEHEUR: neither device properties nor the graph's handle");
     return CUDNN_STATUS_SUCCESS;
 }

@@ -85,8 +85,8 @@ static struct dnn_conv_shape shape_of(const struct dnn_descriptor *operation, co
                                     dnn_geometry_of(dnn_convolution_of(operation)) };
 }
 
-static void convolve(const struct dnn_descriptor *operation, int64_t engine, const struct dnn_tensor *a, const struct dnn_tensor *b, const struct dnn_tensor *output, const float *in_a,
-                     const float *in_b, float *out)
+static void convolve(const struct dnn_descriptor *operation, int64_t engine, const struct dnn_tensor *a, const struct dnn_tensor *b, const struct dnn_tensor *output,
+                     const float *in_a, const float *in_b, float *out)
 {
     static atomic_int turns;
     struct dnn_conv_shape shape;
@@ -192,9 +192,11 @@ static cudnnStatus_t check_data(struct execution *run, cudaStream_t stream, cons
         return CUDNN_STATUS_SUCCESS;
     }
     if ((uintptr_t)run->data[at] % (uintptr_t)tensor->alignment)
-        return dnn_refuse(CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER, "execution: tensor %lld at %p, promised aligned to %lld", (long long)tensor->id, run->data[at], (long long)tensor->alignment);
+        return dnn_refuse(CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER, "execution: tensor %lld at %p, promised aligned to %lld", (long long)tensor->id,
+                          run->data[at], (long long)tensor->alignment);
     if (!emulated_reaches(stream, run->data[at], dnn_tensor_bytes(tensor)))
-        return dnn_refuse(CUDNN_STATUS_EXECUTION_FAILED, "execution: tensor %lld: %zu bytes at %p are not the device's", (long long)tensor->id, dnn_tensor_bytes(tensor), run->data[at]);
+        return dnn_refuse(CUDNN_STATUS_EXECUTION_FAILED, "execution: tensor %lld: %zu bytes at %p are not the device's", (long long)tensor->id, dnn_tensor_bytes(tensor),
+                          run->data[at]);
     return CUDNN_STATUS_SUCCESS;
 }
 

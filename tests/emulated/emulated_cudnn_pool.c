@@ -26,7 +26,8 @@ cudnnStatus_t cudnnDestroyTensorDescriptor(cudnnTensorDescriptor_t descriptor)
     return CUDNN_STATUS_SUCCESS;
 }
 
-cudnnStatus_t cudnnSetTensor4dDescriptorEx(cudnnTensorDescriptor_t descriptor, cudnnDataType_t type, int n, int c, int h, int w, int n_stride, int c_stride, int h_stride, int w_stride)
+cudnnStatus_t cudnnSetTensor4dDescriptorEx(cudnnTensorDescriptor_t descriptor, cudnnDataType_t type, int n, int c, int h, int w, int n_stride,
+                                           int c_stride, int h_stride, int w_stride)
 {
     if (!descriptor || n < 1 || c < 1 || h < 1 || w < 1 || n_stride < 1 || c_stride < 1 || h_stride < 1 || w_stride < 1)
         return dnn_refuse(CUDNN_STATUS_BAD_PARAM, "tensor descriptor: %d x %d x %d x %d", n, c, h, w);
@@ -58,12 +59,13 @@ cudnnStatus_t cudnnDestroyPoolingDescriptor(cudnnPoolingDescriptor_t descriptor)
     return CUDNN_STATUS_SUCCESS;
 }
 
-cudnnStatus_t cudnnSetPooling2dDescriptor(cudnnPoolingDescriptor_t descriptor, cudnnPoolingMode_t mode, cudnnNanPropagation_t nan, int window_h, int window_w, int pad_h, int pad_w,
-                                          int stride_h, int stride_w)
+cudnnStatus_t cudnnSetPooling2dDescriptor(cudnnPoolingDescriptor_t descriptor, cudnnPoolingMode_t mode, cudnnNanPropagation_t nan, int window_h, int window_w,
+                                          int pad_h, int pad_w, int stride_h, int stride_w)
 {
-    if (!descriptor || mode < CUDNN_POOLING_MAX || mode > CUDNN_POOLING_MAX_DETERMINISTIC || window_h < 1 || window_w < 1 || pad_h < 0 || pad_w < 0 || pad_h >= window_h ||
-        pad_w >= window_w || stride_h < 1 || stride_w < 1)
-        return dnn_refuse(CUDNN_STATUS_BAD_PARAM, "pooling descriptor: window %d x %d, padding %d x %d, stride %d x %d", window_h, window_w, pad_h, pad_w, stride_h, stride_w);
+    if (!descriptor || mode < CUDNN_POOLING_MAX || mode > CUDNN_POOLING_MAX_DETERMINISTIC || window_h < 1 || window_w < 1 || pad_h < 0 ||
+        pad_w < 0 || pad_h >= window_h || pad_w >= window_w || stride_h < 1 || stride_w < 1)
+        return dnn_refuse(CUDNN_STATUS_BAD_PARAM, "pooling descriptor: window %d x %d, padding %d x %d, stride %d x %d", window_h, window_w, pad_h, pad_w,
+                          stride_h, stride_w);
     *descriptor = (struct cudnnPoolingStruct){ mode, nan, { window_h, window_w }, { pad_h, pad_w }, { stride_h, stride_w }, true };
     return CUDNN_STATUS_SUCCESS;
 }
@@ -216,19 +218,20 @@ static cudnnStatus_t check_memory(const char *function, cudaStream_t stream, con
     return CUDNN_STATUS_SUCCESS;
 }
 
-cudnnStatus_t cudnnPoolingForward(cudnnHandle_t handle, const cudnnPoolingDescriptor_t pooling, const void *alpha, const cudnnTensorDescriptor_t x_tensor, const void *x, const void *beta,
-                                  const cudnnTensorDescriptor_t y_tensor, void *y)
+cudnnStatus_t cudnnPoolingForward(cudnnHandle_t handle, const cudnnPoolingDescriptor_t pooling, const void *alpha, const cudnnTensorDescriptor_t x_tensor,
+                                  const void *x, const void *beta, const cudnnTensorDescriptor_t y_tensor, void *y)
 {
-    struct pooling_run run = { .pooling = *pooling, .x = x_tensor->tensor, .y = y_tensor->tensor, .alpha = *(const float *)alpha, .beta = *(const float *)beta, .in = x, .out = y };
-    cudnnStatus_t status = check("cudnnPoolingForward", handle, pooling, &run.x, &run.y);
-    if (status || (status = check_memory("cudnnPoolingForward", handle->stream, &run.x, x)) || (status = check_memory("cudnnPoolingForward", handle->stream, &run.y, y)))
+    static const char name[] = "cudnnPoolingForward";
+    struct pooling_run run = { *pooling, x_tensor->tensor, y_tensor->tensor, *(const float *)alpha, *(const float *)beta, x, NULL, y };
+    cudnnStatus_t status = check(name, handle, pooling, &run.x, &run.y);
+    if (status || (status = check_memory(name, handle->stream, &run.x, x)) || (status = check_memory(name, handle->stream, &run.y, y)))
         return status;
     return emulated_enqueue(handle->stream, pool, &run, sizeof run) ? CUDNN_STATUS_EXECUTION_FAILED : CUDNN_STATUS_SUCCESS;
 }
 
-cudnnStatus_t cudnnPoolingBackward(cudnnHandle_t handle, const cudnnPoolingDescriptor_t pooling, const void *alpha, const cudnnTensorDescriptor_t y_tensor, const void *y,
-                                   const cudnnTensorDescriptor_t dy_tensor, const void *dy, const cudnnTensorDescriptor_t x_tensor, const void *x, const void *beta,
-                                   const cudnnTensorDescriptor_t dx_tensor, void *dx)
+cudnnStatus_t cudnnPoolingBackward(cudnnHandle_t handle, const cudnnPoolingDescriptor_t pooling, const void *alpha, const cudnnTensorDescriptor_t y_tensor,
+                                   const void *y, const cudnnTensorDescriptor_t dy_tensor, const void *dy, const cudnnTensorDescriptor_t x_tensor,
+                                   const void *x, const void *beta, const cudnnTensorDescriptor_t dx_tensor, void *dx)
 {
     static const char name[] = "cudnnPoolingBackward";
     struct pooling_run run = { *pooling, x_tensor->tensor, y_tensor->tensor, *(const float *)alpha, *(const float *)beta, x, dy, dx };

@@ -1,4 +1,5 @@
-/* Which attributes a descriptor of the emulated cuDNN takes, of which type, how many elements, and whether it must have them. From the documentation of the graph API. */
+/* Which attributes a descriptor of the emulated cuDNN takes, of which type, how many elements, and whether it must have them. From the documentation of the graph
+ * API. */
 #include "tests/emulated/emulated_cudnn.h"
 
 enum { NONE = -1, DESCRIPTOR = CUDNN_TYPE_BACKEND_DESCRIPTOR, TENSOR = CUDNN_BACKEND_TENSOR_DESCRIPTOR, CONVOLUTION = CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, END = -1 };

@@ -1,8 +1,8 @@
 /* The emulated NCCL: communicators over the emulated GPUs of this process, and sums, gathers and broadcasts of fp32 between their streams.
  *
  * Each rank's part of a collective is work in that rank's stream: it says that it is there and leaves when all have been there. The last one moves the data for
- * everybody, adding as a ring does: each rank's share of the vector begins with another rank. A part that can never be met waits, as in NCCL, until the communicator is aborted. For parts that
- * disagree, that is also what happens, with an asynchronous error.
+ * everybody, adding as a ring does: each rank's share of the vector begins with another rank. A part that can never be met waits, as in NCCL, until the
+ * communicator is aborted. For parts that disagree, that is also what happens, with an asynchronous error.
  * emulated_fail() can make any function fail, and "nccl part" makes one rank stay away.
  * What a communicator shares outlives it, for work that is still enqueued; it is never freed, and found by the list. */
 #include "tests/emulated/emulated.h"
@@ -352,7 +352,8 @@ static ncclResult_t call(const char *function, ncclComm_t comm, struct part part
         return refuse(ncclInvalidArgument, "%s: only fp32 is emulated", function);
     if (cudaStreamGetDevice(stream, &device) != cudaSuccess || device != part.clique->device[part.rank])
         return refuse(ncclInvalidUsage, "%s: a stream of device %d for rank %d on device %d", function, device, part.rank, part.clique->device[part.rank]);
-    if ((from_n && (!part.from || !emulated_reaches(stream, part.from, from_n * sizeof(float)))) || (to_n && (!part.to || !emulated_reaches(stream, part.to, to_n * sizeof(float)))))
+    if ((from_n && (!part.from || !emulated_reaches(stream, part.from, from_n * sizeof(float)))) ||
+        (to_n && (!part.to || !emulated_reaches(stream, part.to, to_n * sizeof(float)))))
         return refuse(ncclInvalidArgument, "%s: %zu elements at %p and %zu at %p are not the device's", function, from_n, (const void *)part.from, to_n, (void *)part.to);
     if (!group.depth && part.clique->n > 1)
         return refuse(ncclInvalidUsage, "%s: outside of a group", function);
@@ -391,5 +392,6 @@ ncclResult_t ncclBroadcast(const void *from, void *to, size_t n, ncclDataType_t 
 {
     if (!comm || root < 0 || root >= comm->clique->n)
         return refuse(ncclInvalidArgument, "ncclBroadcast: root %d", root);
-    return call("ncclBroadcast", comm, (struct part){ .root = root, .collective = BROADCAST, .from = from, .to = to, .n = n }, comm->rank == root ? n : 0, n, type, stream);
+    const size_t from_n = comm->rank == root ? n : 0;
+    return call("ncclBroadcast", comm, (struct part){ .root = root, .collective = BROADCAST, .from = from, .to = to, .n = n }, from_n, n, type, stream);
 }
