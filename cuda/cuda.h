@@ -38,8 +38,8 @@ void cuda_versions(char *line, size_t bytes);
 /* ---- between GPUs: another's memory is read only where the driver offers it and reading gives what is there ---- */
 
 bool cuda_peer_offered(int reader, int owner);
-/* Whether kernels and copies of `reader` read `owner`'s memory, which it then may. The first call for a pair reads a pattern, within two seconds; a pair that is offered and does
- * not work costs a line on stderr, and data between the two go through the host's memory. Any thread. */
+/* Whether kernels and copies of `reader` read `owner`'s memory, which it then may. The first call for a pair reads a pattern, within two seconds, and must not come
+ * during a capture; a pair that is offered and does not work costs a line on stderr, and data between the two go through the host's memory. Any thread. */
 bool cuda_peer_works(int reader, int owner);
 
 /* GB/s, 10^9 bytes a second, of large copies; `on_gpu` counts each byte as read and as written. */

@@ -69,7 +69,6 @@ static cudaError_t read_pattern(struct probe *probe)
     return cudaMemcpy(probe->arrived, probe->landing, sizeof probe->arrived, cudaMemcpyDeviceToHost);
 }
 
-/* What hangs is left where it is: to free it would wait for it. */
 static void release(struct probe *probe)
 {
     if (probe->stream)
@@ -82,17 +81,25 @@ static void release(struct probe *probe)
 /* NULL, or what is wrong. */
 static const char *check(struct probe *probe)
 {
+    const char *wrong = NULL;
     cudaError_t status = enable(probe->reader, probe->owner);
     if (status == cudaSuccess && (status = prepare(probe)) == cudaSuccess)
         status = read_pattern(probe);
     if (status == cudaErrorTimeout)
-        return "nothing arrives within 2 seconds";
-    release(probe);
+        return "nothing arrives within 2 seconds"; /* what hangs is left where it is: to free it, or to end the access, would wait for it */
     if (status != cudaSuccess)
-        return cudaGetErrorString(status);
-    if (memcmp(probe->arrived, probe->sent, sizeof probe->sent))
-        return "a copy brings other bytes than were there";
-    return memcmp(probe->arrived + WORDS, probe->sent, sizeof probe->sent) ? "a kernel reads other bytes than are there" : NULL;
+        wrong = cudaGetErrorString(status);
+    else if (memcmp(probe->arrived, probe->sent, sizeof probe->sent))
+        wrong = "a copy brings other bytes than were there";
+    else if (memcmp(probe->arrived + WORDS, probe->sent, sizeof probe->sent))
+        wrong = "a kernel reads other bytes than are there";
+    release(probe);
+    if (wrong) {
+        cudaSetDevice(probe->reader);
+        cudaDeviceDisablePeerAccess(probe->owner);
+        cudaGetLastError();
+    }
+    return wrong;
 }
 
 static enum finding find(int reader, int owner)
@@ -107,12 +114,8 @@ static enum finding find(int reader, int owner)
     probe->owner = owner;
     cudaGetDevice(&before);
     const char *wrong = check(probe);
-    if (wrong) {
+    if (wrong)
         fprintf(stderr, "onestep: cuda:%d is offered cuda:%d's memory, but %s; what they exchange goes through pinned host memory\n", reader, owner, wrong);
-        cudaSetDevice(reader);
-        cudaDeviceDisablePeerAccess(owner);
-        cudaGetLastError();
-    }
     cudaSetDevice(before);
     door_free(block);
     return wrong ? FAILS : WORKS;
