@@ -1,6 +1,6 @@
 /* A device: one GPU and one order on it, a stream. Inside cuda/ only.
  *
- * Nothing that is enqueued blocks the host. A call that has no `error` to write keeps its failure in the device, the first one; check, sync, finish and the next step report it.
+ * Nothing that is enqueued blocks the host. A call that has no `error` to write keeps its failure in the device, the first one; check, sync, finish and the end of a capture report it.
  * One thread uses a device at a time, any thread: a function that touches the GPU makes it current first (cuda_use). */
 #ifndef CUDA_DEVICE_H
 #define CUDA_DEVICE_H
