@@ -106,6 +106,8 @@ static int settle_workers(struct training *training, struct error *error)
         return fail(error, EXIT_USAGE, "%s: [workers] devices: want a GPU for \"%s\", and there is none: %s", training->config_path, config->workers.devices, why.text);
     if (devices_read(devices, config, gpus, training->config_path, error))
         return -1;
+    if (!devices->n && config->data.augment_on == AUGMENT_DEVICE)
+        return fail(error, EXIT_USAGE, "%s: [data] augment_on: device wants workers on GPUs, and they run on the CPU: want auto or loader", training->config_path);
     if (devices->n)
         config->workers.count = devices->n;
     if (!config->workers.count)
@@ -163,7 +165,9 @@ static int open_data(struct training *training, struct error *error)
 static int build_graph(struct training *training, struct error *error)
 {
     const struct dataset *data = &training->train;
-    return config_network(&training->graph, &training->config, training->config_path, (struct shape){ data->channels, data->height, data->width }, data->classes, error);
+    bool augments = training->devices.n && training->config.data.augment_on != AUGMENT_LOADER;
+    const struct config_input input = { { data->channels, data->height, data->width }, data->classes, augments };
+    return config_network(&training->graph, &training->config, training->config_path, &input, error);
 }
 
 static int load_weights(struct training *training, struct error *error)

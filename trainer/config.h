@@ -20,6 +20,7 @@ enum dc_backup { BACKUP_BASE, BACKUP_LOCAL };
 enum async_order { ORDER_FREE, ORDER_ROUND_ROBIN, ORDER_REPLAY };
 enum schedule_kind { SCHEDULE_CONSTANT, SCHEDULE_STEP, SCHEDULE_COSINE, SCHEDULE_ONE_CYCLE };
 enum duplex { DUPLEX_FULL, DUPLEX_HALF };
+enum augment_on { AUGMENT_AUTO, AUGMENT_LOADER, AUGMENT_DEVICE };
 enum reduce { REDUCE_SERVER, REDUCE_NCCL };
 enum bn_stats { BN_STATS_MEAN, BN_STATS_WORKER0 };
 enum automatic { AUTOMATIC = -1 }; /* of a switch that may be left to the program */
@@ -33,6 +34,7 @@ struct config {
         struct real_list mean, std;
         bool shuffle, same_for_all, flip;
         int64_t crop_pad, cutout;
+        int augment_on; /* enum augment_on */
         int64_t loader_threads, prefetch;
     } data;
     struct {

@@ -23,6 +23,7 @@ const struct config_row config_rows[] = {
     INTEGER(data, crop_pad, 0, 4095, "0", "training images get so many black pixels on each side, then are cropped to their size at a random place; 0: as they are"),
     BOOL(data, flip, "false", "half of the training images, drawn anew every epoch, have left and right swapped"),
     INTEGER(data, cutout, 0, 4096, "0", "a square of this side, centred anywhere in a training image, becomes the mean colour (arXiv 1708.04552); 0: none"),
+    CHOICE(data, augment_on, AUGMENT_AUTO, "auto|loader|device", "auto", "who crops, flips and cuts: the loader's threads, or the GPU as it reads the batch; the same bytes; auto: the GPU where there is one"),
     BOOL(data, shuffle, "true", "a new permutation every epoch, from the seed and the epoch's number; false is the order of the files"),
     BOOL(data, same_for_all, "false", "for experiments: all workers get worker 0's samples"),
     INTEGER(data, loader_threads, 1, 256, "1", "threads that prepare batches; changes no result"),

@@ -40,7 +40,7 @@ int model_load(struct model *model, enum weights_choice choice, struct error *er
     bool on_gpu = strcmp(config->workers.devices, "cpu") != 0 && choose_gpus(&why) > 0;
     if (on_gpu)
         choose_gpu_settings(config);
-    if (config_network(&model->graph, config, model->path, about->input, about->classes, error) || topology_read(&topology, error) ||
+    if (config_network(&model->graph, config, model->path, &(struct config_input){ about->input, about->classes, false }, error) || topology_read(&topology, error) ||
         choose_backend(&computing, config, on_gpu ? &first : &none, &model->graph, topology.model, error) ||
         allocate_floats(&model->weights, model->graph.params.total, "the weights", error) || allocate_floats(&model->stats, model->graph.stats.total, "the statistics", error))
         return -1;

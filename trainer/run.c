@@ -41,13 +41,22 @@ static struct augment_plan augment_plan_of(const struct config *config, int chan
     return plan;
 }
 
+static bool graph_augments(const struct graph *graph)
+{
+    const struct input_augment *augment = &graph->nodes[0].args.input.augment;
+    return augment->crop_pad || augment->flip || augment->cutout;
+}
+
 /* The training loader's plan, without its length. */
 static struct loader_plan loader_plan_of(const struct run *run)
 {
     const struct config *config = &run->config;
+    struct augment_plan augment = { 0 };
+    if (!graph_augments(run->graph))
+        augment = augment_plan_of(config, run->train->channels);
     return (struct loader_plan){
         .dataset = run->train, .batch = (int)config->data.batch, .workers = run->k, .drop_last = true, .shuffle = config->data.shuffle,
-        .same_for_all = config->data.same_for_all, .augment = augment_plan_of(config, run->train->channels), .seed = (uint64_t)config->train.seed,
+        .same_for_all = config->data.same_for_all, .augment = augment, .seed = (uint64_t)config->train.seed,
         .threads = (int)config->data.loader_threads, .depth = (int)(config->data.prefetch ? config->data.prefetch : 4 * run->k),
     };
 }
@@ -57,6 +66,9 @@ static int open_length(struct run *run, struct error *error)
     struct loader_plan plan = loader_plan_of(run);
     int64_t batches = loader_batches_per_epoch(&plan);
     const struct config *config = &run->config;
+    const struct augment_plan augment = augment_plan_of(config, run->train->channels);
+    if (augment_check(&augment, run->train, error))
+        return error->code == EXIT_USAGE ? error_place(error, "[data]") : -1;
     if (!batches)
         return fail(error, EXIT_USAGE, "[data] batch: want a global batch (%d workers times %lld) of at most the dataset's %lld samples, got %lld", run->k,
                     (long long)config->data.batch, (long long)run->train->n, (long long)config->data.batch * run->k);
