@@ -83,7 +83,7 @@ extern "C" cudaError_t cuda_launch_normalize(cudaStream_t stream, enum precision
     return for_precision(precision, [=](auto zero) {
         return for_vector(pass->channels, [=](auto vector) {
             using T = decltype(zero);
-            return launch(normalize<T, decltype(vector)::value>, dim3(cut.stretches, cut.tiles), dim3(cut.across, cut.down), 0, stream, *pass, (T *)y, (const T *)x,
+            return launch(normalize<T, decltype(vector)::value>, dim3(cut.tiles, cut.stretches), dim3(cut.across, cut.down), 0, stream, *pass, (T *)y, (const T *)x,
                           (const T *)residual);
         });
     });
@@ -96,7 +96,7 @@ extern "C" cudaError_t cuda_launch_batchnorm_back(cudaStream_t stream, enum prec
     return for_precision(precision, [=](auto zero) {
         return for_vector(pass->channels, [=](auto vector) {
             using T = decltype(zero);
-            return launch(spread_back<T, decltype(vector)::value>, dim3(cut.stretches, cut.tiles), dim3(cut.across, cut.down), 0, stream, *pass, (T *)dx, (T *)dresidual,
+            return launch(spread_back<T, decltype(vector)::value>, dim3(cut.tiles, cut.stretches), dim3(cut.across, cut.down), 0, stream, *pass, (T *)dx, (T *)dresidual,
                           (const T *)dy, (const T *)x, pass->relu ? (const T *)y : NULL, lines);
         });
     });

@@ -1,14 +1,15 @@
-/* The kernels of batch normalization. An activation is a matrix, rows of channels: a block's threads lie on neighbouring vectors of channels and on a few rows; blocks side
- * by side take stretches of rows in turn. Where the number of channels is a multiple of 8, a vector is 8 channels. How it is cut depends on the shape alone, so sums
- * have the same bits on any GPU. Inside cuda/ only; C and CUDA. */
+/* The kernels of batch normalization. An activation is a matrix, rows of channels: a block's threads lie on neighbouring vectors of channels, a tile, and on a few rows; blocks side
+ * by side have the tiles of the same rows, and stretches of rows are taken in turn. Where the number of channels is a multiple of 8, a vector is 8 channels. Tiles are narrow, at
+ * least 64 bytes of a row: one block puts together what all stretches of a tile have, and there are the fewer of them, the more tiles. How it is cut depends on the shape alone, so
+ * sums have the same bits on any GPU. Inside cuda/ only; C and CUDA. */
 #ifndef CUDA_BATCHNORM_H
 #define CUDA_BATCHNORM_H
 
 #include "cuda/activations.h"
 
-enum { BATCHNORM_VECTOR = 8, BATCHNORM_THREADS = 256, BATCHNORM_STRETCHES = 512 };
+enum { BATCHNORM_VECTOR = 8, BATCHNORM_TILE = 8, BATCHNORM_THREADS = 256, BATCHNORM_STRETCHES = 512 };
 
-/* across x down threads in a block, tiles x stretches blocks. */
+/* across x down threads in a block, tiles x stretches blocks in a grid. */
 struct batchnorm_cut { unsigned across, down, tiles, stretches; };
 
 static inline int batchnorm_vector(int channels) { return channels % BATCHNORM_VECTOR == 0 ? BATCHNORM_VECTOR : 1; }
@@ -16,9 +17,9 @@ static inline int batchnorm_vector(int channels) { return channels % BATCHNORM_V
 /* At least `least` rows to a thread where there are so many, about `blocks` blocks. */
 static inline struct batchnorm_cut batchnorm_cut(size_t rows, int channels, unsigned least, unsigned blocks)
 {
-    const unsigned warp = 32, vectors = (unsigned)(channels / batchnorm_vector(channels));
+    const unsigned vector = (unsigned)batchnorm_vector(channels), vectors = (unsigned)channels / vector, widest = vector == 1 ? 32 : BATCHNORM_TILE;
     struct batchnorm_cut cut;
-    cut.across = vectors < warp ? vectors : warp;
+    cut.across = vectors < widest ? vectors : widest;
     cut.down = BATCHNORM_THREADS / cut.across;
     cut.tiles = (vectors + cut.across - 1) / cut.across;
     const size_t enough = (rows + (size_t)least * cut.down - 1) / ((size_t)least * cut.down);

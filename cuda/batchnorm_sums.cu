@@ -50,7 +50,7 @@ template <typename T, int V> __device__ void spread_of_stretch(struct batchnorm_
     }
     merge_rows<struct batchnorm_spread, V>(all, own);
     for (int v = 0; threadIdx.y == 0 && c < channels && v < V; v++)
-        parts[(size_t)blockIdx.x * (size_t)channels + (size_t)(c + v)] = all[v][threadIdx.x];
+        parts[(size_t)blockIdx.y * (size_t)channels + (size_t)(c + v)] = all[v][threadIdx.x];
 }
 
 /* sums: of n times a part's mean less the first one's, and of squared deviations from that. */
@@ -71,8 +71,8 @@ template <typename T, int V> __global__ void moments(struct batchnorm_pass pass,
         return;
     const struct place place = place_in_tile<V>(pass.channels);
     double sums[2] = { 0, 0 };
-#pragma unroll 4
-    for (unsigned k = place.row; place.c >= 0 && k < gridDim.x; k += place.rows) {
+#pragma unroll 8
+    for (unsigned k = place.row; place.c >= 0 && k < gridDim.y; k += place.rows) {
         const struct batchnorm_spread part = to.parts[(size_t)k * (size_t)pass.channels + (size_t)place.c];
         const double d = (double)part.mean - (double)to.parts[place.c].mean;
         sums[0] += (double)part.n * d;
@@ -104,7 +104,7 @@ template <typename T, int V> __device__ void sums_of_stretch(const struct batchn
     }
     merge_rows<struct batchnorm_sums, V>(all, own);
     for (int v = 0; threadIdx.y == 0 && c < channels && v < V; v++)
-        parts[(size_t)blockIdx.x * (size_t)channels + (size_t)(c + v)] = all[v][threadIdx.x];
+        parts[(size_t)blockIdx.y * (size_t)channels + (size_t)(c + v)] = all[v][threadIdx.x];
 }
 
 __device__ void take_gradients(const struct batchnorm_pass *pass, const struct batchnorm_gradients *to, int c, const double sums[2])
@@ -123,8 +123,8 @@ template <typename T, int V> __global__ void gradients(struct batchnorm_pass pas
         return;
     const struct place place = place_in_tile<V>(pass.channels);
     double sums[2] = { 0, 0 };
-#pragma unroll 4
-    for (unsigned k = place.row; place.c >= 0 && k < gridDim.x; k += place.rows) {
+#pragma unroll 8
+    for (unsigned k = place.row; place.c >= 0 && k < gridDim.y; k += place.rows) {
         const struct batchnorm_sums part = to.parts[(size_t)k * (size_t)pass.channels + (size_t)place.c];
         sums[0] += (double)part.d;
         sums[1] += (double)part.product;
@@ -142,7 +142,7 @@ extern "C" cudaError_t cuda_launch_moments(cudaStream_t stream, enum precision p
     return for_precision(precision, [=](auto zero) {
         return for_vector(pass->channels, [=](auto vector) {
             using T = decltype(zero);
-            return launch(moments<T, decltype(vector)::value>, dim3(cut.stretches, cut.tiles), dim3(cut.across, cut.down), 0, stream, *pass, *to, (const T *)x);
+            return launch(moments<T, decltype(vector)::value>, dim3(cut.tiles, cut.stretches), dim3(cut.across, cut.down), 0, stream, *pass, *to, (const T *)x);
         });
     });
 }
@@ -154,7 +154,7 @@ extern "C" cudaError_t cuda_launch_batchnorm_sums(cudaStream_t stream, enum prec
     return for_precision(precision, [=](auto zero) {
         return for_vector(pass->channels, [=](auto vector) {
             using T = decltype(zero);
-            return launch(gradients<T, decltype(vector)::value>, dim3(cut.stretches, cut.tiles), dim3(cut.across, cut.down), 0, stream, *pass, *to, (const T *)dy, (const T *)x,
+            return launch(gradients<T, decltype(vector)::value>, dim3(cut.tiles, cut.stretches), dim3(cut.across, cut.down), 0, stream, *pass, *to, (const T *)dy, (const T *)x,
                           pass->relu ? (const T *)y : NULL);
         });
     });

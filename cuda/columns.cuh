@@ -8,10 +8,10 @@
 #include <type_traits>
 
 /* The first of a thread's channels; not below `channels`: it has none. */
-template <int V> static __device__ inline int own_channel() { return (int)(blockIdx.y * blockDim.x + threadIdx.x) * V; }
+template <int V> static __device__ inline int own_channel() { return (int)(blockIdx.x * blockDim.x + threadIdx.x) * V; }
 
-static __device__ inline size_t first_row() { return (size_t)blockIdx.x * blockDim.y + threadIdx.y; }
-static __device__ inline size_t next_row() { return (size_t)gridDim.x * blockDim.y; }
+static __device__ inline size_t first_row() { return (size_t)blockIdx.y * blockDim.y + threadIdx.y; }
+static __device__ inline size_t next_row() { return (size_t)gridDim.y * blockDim.y; }
 
 /* Which of the elements from `at` on ReLU passes, a bit each. y: NULL where there is no ReLU. */
 template <typename T, int V> static __device__ inline unsigned passing(const uint8_t *passes, const T *y, size_t at)
@@ -43,9 +43,9 @@ static __device__ inline bool last_of_tile(unsigned *arrived)
     __threadfence();
     __syncthreads();
     if (threadIdx.x == 0 && threadIdx.y == 0) {
-        last = atomicAdd(&arrived[blockIdx.y], 1u) == gridDim.x - 1;
+        last = atomicAdd(&arrived[blockIdx.x], 1u) == gridDim.y - 1;
         if (last)
-            arrived[blockIdx.y] = 0;
+            arrived[blockIdx.x] = 0;
     }
     __syncthreads();
     __threadfence();
@@ -58,7 +58,7 @@ struct place { int c; unsigned row, rows, width; };
 template <int V> static __device__ inline struct place place_in_tile(int channels)
 {
     const unsigned thread = threadIdx.y * blockDim.x + threadIdx.x, width = blockDim.x * V;
-    struct place place = { (int)(blockIdx.y * width + thread % width), thread / width, blockDim.y / V, width };
+    struct place place = { (int)(blockIdx.x * width + thread % width), thread / width, blockDim.y / V, width };
     if (place.row >= place.rows || place.c >= channels)
         place.c = -1;
     return place;

@@ -293,6 +293,25 @@ static void test_moments(void **state)
         moments_hold(fast[i], &draws);
 }
 
+/* More channels than a kernel takes at a time, the last of them few. */
+static void wide_holds(const struct backend *backend, struct draws *draws)
+{
+    static const char *const names[] = { "batchnorm", "batchnorm + relu", "batchnorm + add", "batchnorm + add + relu" };
+    static const int channels[] = { 67, 136 };
+    for (int p = 0; p < PRECISIONS; p++)
+        for (int i = 0; i < 8 && backend->offers((enum precision)p); i++) {
+            struct trial trial = { .in = { channels[i / 4], 5, 7 }, .batch = 19 };
+            compare_backends(backend, (enum precision)p, chain_of(names[i % 4]), &trial, true, draws);
+        }
+}
+
+static void test_wide(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N_FAST; i++)
+        wide_holds(fast[i], &(struct draws){ 15, 0 });
+}
+
 /* Everything from `offers` on is a function. */
 static void test_tables(void **state)
 {
@@ -344,13 +363,14 @@ static void test_gpu(void **state)
     }
     nan_stays(gpu, &(struct draws){ 13, 0 });
     moments_hold(gpu, &(struct draws){ 14, 0 });
+    wide_holds(gpu, &(struct draws){ 15, 0 });
 }
 
 int test_ops(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_training), cmocka_unit_test(test_evaluation), cmocka_unit_test(test_bf16), cmocka_unit_test(test_fp16), cmocka_unit_test(test_nan),
-        cmocka_unit_test(test_moments), cmocka_unit_test(test_tables), cmocka_unit_test(test_gpu),
+        cmocka_unit_test(test_moments), cmocka_unit_test(test_wide), cmocka_unit_test(test_tables), cmocka_unit_test(test_gpu),
     };
     return cmocka_run_group_tests_name("ops", tests, NULL, NULL);
 }
