@@ -196,6 +196,13 @@ int64_t door_now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+int64_t door_thread_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 int64_t door_wall_seconds(void) { return (int64_t)time(NULL); }
 
 void door_sleep_until_ns(int64_t ns)

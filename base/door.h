@@ -40,6 +40,7 @@ void door_free(void *block);
 
 /* ---- the clock ---- */
 int64_t door_now_ns(void);            /* monotonic */
+int64_t door_thread_ns(void);         /* processor time of the calling thread */
 int64_t door_wall_seconds(void);      /* calendar time, for logs and metadata only */
 void door_sleep_until_ns(int64_t ns); /* monotonic */
 

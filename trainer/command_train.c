@@ -279,7 +279,7 @@ static void print_start(const struct training *training)
     summary_emulated(config, emulated, sizeof emulated);
     graph_describe(&training->graph, stdout);
     printf("\nalgorithm  %s%s\n", algorithm, local);
-    printf("workers    %lld of batch %lld, on %s in %s\n", (long long)config->workers.count, (long long)config->data.batch, training->backend->name,
+    printf("workers    %lld of batch %lld, on %s in %s\n", (long long)config->workers.count, (long long)config->data.batch, training->devices.n ? config->workers.devices : training->backend->name,
            precision_name((enum precision)config->train.precision));
     printf("data       %s, %s training images, %s test images\n", config->data.dataset, grouped(training->train.n, train), grouped(training->test.n, test));
     printf("length     %s iterations, %s an epoch; %d buckets\n", grouped(training->run->iterations, length), grouped(training->run->iterations_per_epoch, epoch),

@@ -38,11 +38,23 @@ static void print_epochs(FILE *to, const struct run *run, const struct metrics *
     }
 }
 
+/* What the host does for a step: a GPU that waits for it is idle. */
+static void print_processor_time(FILE *to, const struct run *run)
+{
+    double ns = 0, steps = 0;
+    for (int k = 0; k < run->k; k++) {
+        ns += (double)run->workers[k].cpu_ns;
+        steps += (double)run->workers[k].iteration;
+    }
+    fprintf(to, "  processor time of a worker's thread: %.1f us a step, evaluation included\n", steps > 0 ? ns / steps / 1e3 : 0);
+}
+
 /* Shares of the workers' time outside evaluation. */
 static void print_phases(FILE *to, const struct run *run)
 {
-    static const struct { enum phase phase; const char *name; } rows[] = {
-        { PHASE_COMPUTE, "compute" }, { PHASE_LOCAL, "local update" }, { PHASE_WAIT_WEIGHTS, "waiting for weights" }, { PHASE_WAIT_DATA, "waiting for data" },
+    bool enqueues = run->backend->enqueues;
+    const struct { enum phase phase; const char *name; } rows[] = {
+        { PHASE_COMPUTE, enqueues ? "enqueueing" : "compute" }, { PHASE_WAIT_DEVICE, "waiting for the GPU" }, { PHASE_LOCAL, "local update" }, { PHASE_WAIT_WEIGHTS, "waiting for weights" }, { PHASE_WAIT_DATA, "waiting for data" },
         { PHASE_EMULATED, "straggling (emulated)" },
     };
     double total = 0, times[PHASES] = { 0 };
@@ -53,10 +65,12 @@ static void print_phases(FILE *to, const struct run *run)
         total += times[rows[i].phase];
     fprintf(to, "\nwhere the workers' time went\n");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (times[rows[i].phase] > 0 || rows[i].phase != PHASE_EMULATED)
+        if (times[rows[i].phase] > 0 || (rows[i].phase != PHASE_EMULATED && rows[i].phase != PHASE_WAIT_DEVICE))
             fprintf(to, "  %-22s %6.2f %%\n", rows[i].name, total > 0 ? 100 * times[rows[i].phase] / total : 0);
     double seconds = total / run->k / 1e9;
     fprintf(to, "  server: summing and updating %.2f %% of one core\n", seconds > 0 ? (double)run->server->trace.total_ns[PHASE_UPDATE] / 1e7 / seconds : 0);
+    if (enqueues)
+        print_processor_time(to, run);
     if (run->server->link.on && run->server->tally.iterations)
         fprintf(to, "  emulated link: occupied %.3f ms an iteration (T_x)\n", (double)link_occupied_ns(&run->server->link) / 1e6 / (double)run->server->tally.iterations);
 }
@@ -84,8 +98,8 @@ static void print_memory(FILE *to, const struct run *run)
     struct run_memory memory = run_memory(run);
     const double mib = 1 << 20;
     getrusage(RUSAGE_SELF, &usage);
-    fprintf(to, "\nmemory: peak resident %.0f MiB; weights, gradients and slots %.1f, activations %.1f, batches %.1f MiB\n", (double)usage.ru_maxrss / 1024, (double)memory.vectors / mib,
-            (double)memory.plans / mib, (double)memory.loaders / mib);
+    fprintf(to, "\nmemory: peak resident %.0f MiB; weights, gradients and slots %.1f, activations %.1f%s, batches %.1f MiB\n", (double)usage.ru_maxrss / 1024,
+            (double)memory.vectors / mib, (double)memory.plans / mib, run->backend->host_memory ? "" : " (most of them on the GPUs)", (double)memory.loaders / mib);
 }
 
 static void print_loss_scale(FILE *to, const struct run *run)

@@ -8,10 +8,11 @@
 struct error;
 
 enum phase {
-    PHASE_COMPUTE,      /* forward and backward */
+    PHASE_COMPUTE,      /* forward and backward; where the backend enqueues, enqueueing them */
     PHASE_LOCAL,        /* local update, or copying new weights */
     PHASE_WAIT_WEIGHTS, /* for the server's answer */
     PHASE_WAIT_DATA,    /* for the loader */
+    PHASE_WAIT_DEVICE,  /* for what a GPU was given: a step's loss */
     PHASE_EVALUATE,
     PHASE_EMULATED,     /* sleeping as a straggler */
     PHASE_UPDATE,       /* server: sum and global update */

@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 static const char *const phase_names[PHASES] = {
-    [PHASE_COMPUTE] = "compute", [PHASE_LOCAL] = "local update", [PHASE_WAIT_WEIGHTS] = "wait for weights", [PHASE_WAIT_DATA] = "wait for data",
+    [PHASE_COMPUTE] = "compute", [PHASE_LOCAL] = "local update", [PHASE_WAIT_WEIGHTS] = "wait for weights", [PHASE_WAIT_DATA] = "wait for data", [PHASE_WAIT_DEVICE] = "wait for the GPU",
     [PHASE_EVALUATE] = "evaluate", [PHASE_EMULATED] = "straggle", [PHASE_UPDATE] = "global update", [PHASE_LINK_IN] = "push on the link", [PHASE_LINK_OUT] = "answer on the link",
 };
 

@@ -94,8 +94,11 @@ int worker_report(struct worker *worker, struct error *error)
     if (t < 0)
         return 0;
     worker->unreported = -1;
+    int64_t began = door_now_ns();
     if (plan_result(worker->plan, (int)(t & 1), &result, error))
         return -1;
+    if (worker->run->backend->enqueues)
+        trace_add(&worker->trace, PHASE_WAIT_DEVICE, t, -1, began, door_now_ns());
     if (!isfinite(result.loss_sum))
         return fail(error, EXIT_NOT_FINITE, "iteration %lld, worker %d: the loss is %s", (long long)t, worker->number, isnan(result.loss_sum) ? "nan" : "infinite");
     struct message message = { .kind = MESSAGE_STEP, .iteration = t, .value = double_bits(result.loss_sum), .spare = result.correct, .version = worker->feed.places[t & 1].n };
@@ -143,12 +146,11 @@ static int compute_iteration(struct worker *worker, struct error *error)
     if (plan_backward(worker->plan, &step, &hooks, error))
         return -1;
     feed_used(&worker->feed, (int)(t & 1));
-    if (late) {
-        if (worker_report(worker, error))
-            return -1;
-        worker->unreported = t;
-    }
     worker_stop_computing(worker);
+    if (late && worker_report(worker, error))
+        return -1;
+    if (late)
+        worker->unreported = t;
     return 0;
 }
 
@@ -202,7 +204,9 @@ void *worker_main(void *context)
     const int *processors = worker->run->processors;
     if (processors && processors[worker->number] >= 0)
         topology_pin(processors[worker->number]);
+    int64_t began = door_thread_ns();
     if (work(worker, &error))
         halt_raise(worker->run, &error);
+    worker->cpu_ns = door_thread_ns() - began;
     return NULL;
 }

@@ -65,6 +65,7 @@ struct worker {
     int64_t mark_ns;               /* compute time is counted, and stretched, from here */
     double stretch;                /* this iteration's factor */
     int64_t iteration_ns;          /* the last one's length */
+    int64_t cpu_ns;                /* processor time of its thread; after the join */
     struct trace trace;
     struct ledger ledger;
     pthread_t thread;

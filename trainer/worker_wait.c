@@ -126,7 +126,10 @@ int worker_wait_for_start(struct worker *worker, bool *more, struct error *error
         }
         if (!*more || (!due && worker->newest >= needs))
             return 0;
-        if (worker_report(worker, error) || worker_wait_for_messages(worker, &patience, error))
+        if (worker_report(worker, error))
+            return -1;
+        began = door_now_ns();
+        if (worker_wait_for_messages(worker, &patience, error))
             return -1;
         trace_add(&worker->trace, PHASE_WAIT_WEIGHTS, t, -1, began, door_now_ns());
     }
