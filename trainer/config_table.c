@@ -40,7 +40,7 @@ const struct config_row config_rows[] = {
     INTEGER(train, epochs, 0, 1e6, "0", "length of the run in passes over the data; set this or iterations"),
     INTEGER(train, iterations, 0, 1e12, "0", "length of the run in iterations (asynchronous: updates/K)"),
     INTEGER(train, seed, 0, 9e15, "1", "of initial weights, data order, augmentation, dropout and synthetic images"),
-    CHOICE(train, deterministic, AUTOMATIC, "auto|false|true", "auto", "two runs give the same bytes; auto: whenever the algorithm can, true insists"),
+    CHOICE(train, deterministic, AUTOMATIC, "auto|false|true", "auto", "two runs give the same bytes; auto: whenever the algorithm can, true insists; false lets a GPU take kernels that do not repeat"),
     TEXT(train, init, "random", "random, or a .safetensors file with weights to start from"),
     REAL(train, evaluate_every, 0, 1e6, "1", "epochs between evaluations on the test set (the end is always evaluated); 0 for the end alone"),
     INTEGER(train, log_every, 0, 1e9, "0", "a row of metrics.csv every so many iterations too; 0 for epochs alone"),
@@ -85,17 +85,17 @@ const struct config_row config_rows[] = {
     REAL(async, ms_decay, 0, 0.9999, "0.95", "dcasgd, adaptive: m of the mean square"),
 
     TEXT(workers, devices, "auto", "cpu, or the workers' GPUs in order, each as often as it has workers: cuda:0,1 or cuda:0,0,0,0; auto: one worker on each GPU, without GPUs cpu"),
-    INTEGER(workers, count, 0, 64, "0", "K: workers; 0 for one per core, or as devices says"),
-    TEXT(workers, server, "auto", "where the global weights lie: sharded (over the workers' GPUs, bucket by bucket), cuda:N, or host; auto: sharded, with clip_norm or fp16 the first worker's GPU"),
-    CHOICE(workers, reduce, REDUCE_SERVER, "server|nccl", "server", "who sums ssgd's gradients: the server in worker order, or NCCL's all-reduce, which wants a GPU for each worker"),
+    INTEGER(workers, count, 0, 64, "0", "K: workers; 0 for one per core, or as devices says; with devices = auto they are dealt out to the GPUs in turn"),
+    TEXT(workers, server, "auto", "where the global weights lie: sharded (over the workers' GPUs, bucket by bucket), cuda:N, or host; auto: sharded, with clip_norm or fp16 the first worker's GPU; changes no result of a synchronous run"),
+    CHOICE(workers, reduce, REDUCE_SERVER, "server|nccl", "server", "who sums ssgd's gradients: the server in worker order, or NCCL's all-reduce, which wants a GPU for each worker and adds in an order of its own"),
     REALS(workers, slowdown, 1, 1000, "1", "emulation: worker k computes this many times slower: one number, or one per worker"),
     REAL(workers, jitter, 0, 100, "0", "emulation: every iteration's computing is stretched by 1 + jitter*x, x exponential with mean 1"),
-    BOOL(workers, pin, "true", "pin each worker to a core of its own"),
+    BOOL(workers, pin, "true", "pin each worker on the CPU to a core of its own"),
     INTEGER(workers, stuck_after_s, 1, 1e6, "120", "give up when nothing moves for so long, or for 50 iterations' time if that is longer"),
 
     BOOL(cuda, graphs, "true", "launch each step as CUDA graphs; changes no result"),
     BOOL(cuda, tf32, "false", "fp32: round the operands of convolutions and products to TF32, which tensor cores take"),
-    INTEGER(cuda, workspace_mib, 0, 65536, "512", "the most that cuDNN and cuBLAS may take for one operation"),
+    INTEGER(cuda, workspace_mib, 0, 65536, "512", "the most memory that cuDNN and cuBLASLt may take for one operation, in MiB"),
 
     TEXT(cpu, backend, "auto", "lanes, onednn, onednn-nhwc or reference; auto measures, and remembers per machine, net and batch"),
 
