@@ -2,6 +2,7 @@
 #include "trainer/server_parts.h"
 
 #include "base/door.h"
+#include "trainer/verdict.h"
 
 #include <string.h>
 
@@ -79,8 +80,8 @@ int server_init(struct server *server, struct run *run, struct error *error)
     server->evaluate_at = server_next_evaluation(server, 0);
     server->snapshot_missing = run->buckets.n;
     server->patience_ns = run->config.workers.stuck_after_s * 1000000000;
-    /* clipping reads whole gradients, and an all-reduce wants the same order of buckets everywhere */
-    bool apart = run->config.optimizer.clip_norm <= 0 && run->config.workers.reduce == REDUCE_SERVER;
+    /* a verdict reads whole gradients, and an all-reduce wants the same order of buckets everywhere */
+    bool apart = !verdict_is_wanted(&run->config) && run->config.workers.reduce == REDUCE_SERVER;
     const struct shards_request request = {
         .backend = run->server_backend, .pinned = run->server_backend == run->backend ? NULL : run->backend, .buckets = &run->buckets,
         .places = run->server_places, .n = run->n_server_places, .n_orders = apart ? ORDERS_MAX : 1,
