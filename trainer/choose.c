@@ -89,6 +89,16 @@ static int offered_on(struct choice *choices, int place, int precision)
     return n;
 }
 
+bool choose_offers(const struct config *config)
+{
+    struct choice choices[TRIALS_MOST];
+    struct error unknown = { 0 };
+    const struct backend *only = NULL;
+    if (strcmp(config->cpu.backend, "auto") != 0 && find_backend(&only, config->cpu.backend, &unknown))
+        return false;
+    return offered(choices, only, config->train.precision) > 0;
+}
+
 int choose_candidates(struct choice *candidates) { return offered(candidates, NULL, AUTOMATIC); }
 
 static int refuse(const struct backend *only, enum precision precision, struct error *error)
@@ -99,7 +109,7 @@ static int refuse(const struct backend *only, enum precision precision, struct e
     for (int i = 0, n = 0; backends[i]; i++)
         if (backends[i]->offers(precision))
             text_add(&text, "%s%s", n++ ? ", " : "", backends[i]->name);
-    return fail(error, EXIT_USAGE, "[train] precision: %s%s in %s, here these do: %s", only ? only->name : "no fast backend", only ? " does not compute" : " computes", precision_name(precision), names);
+    return fail(error, EXIT_USAGE, "[train] precision: %s%s in %s, here these do: %s; or set train.precision=fp32", only ? only->name : "no fast backend", only ? " does not compute" : " computes", precision_name(precision), names);
 }
 
 static int measure(struct choice *choice, const struct choice *candidates, int n, const struct graph *graph, int batch, struct error *error)

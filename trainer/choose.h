@@ -16,6 +16,9 @@ int choose_gpus(struct error *why);
 /* [cuda], and whether results must repeat: before a device is opened. */
 void choose_gpu_settings(const struct config *config);
 
+/* Whether [cpu] backend, or where it is auto a fast one, computes in [train] precision. */
+bool choose_offers(const struct config *config);
+
 /* Every backend but the reference in every precision that it offers; returns how many, at most TRIALS_MOST. */
 int choose_candidates(struct choice *candidates);
 

@@ -186,10 +186,11 @@ static int open_json(struct predicting *p, cJSON **root, struct error *error)
 
 static int predict(struct predicting *p, const cJSON *root, struct error *error)
 {
-    char about[128];
+    char about[128], computed[64];
     model_describe(&p->model, about, sizeof about);
+    model_describe_computing(&p->model, computed, sizeof computed);
     if (!root)
-        printf("%s of %s: %s\n\n", p->model.graph.name, p->checkpoint, about);
+        printf("%s of %s: %s, in %s\n\n", p->model.graph.name, p->checkpoint, about, computed);
     for (int i = 0; i < p->n_images; i += GROUP)
         if (predict_group(p, p->images + i, p->n_images - i < GROUP ? p->n_images - i : GROUP, error))
             return -1;

@@ -42,10 +42,11 @@ void eval_report_print(const struct eval_report *report)
 {
     const struct model *model = report->model;
     const struct evaluation_total *total = &report->total;
-    char about[128], images[32], correct[32], rate[32];
+    char about[128], computed[64], images[32], correct[32], rate[32];
     model_describe(model, about, sizeof about);
+    model_describe_computing(model, computed, sizeof computed);
     printf("weights  %s: %s\n", model->path, about);
-    printf("net      %s in %s on %s, %d thread%s\n", model->graph.name, precision_name(model->precision), model->backend->name, report->threads, report->threads == 1 ? "" : "s");
+    printf("net      %s in %s, %d thread%s\n", model->graph.name, computed, report->threads, report->threads == 1 ? "" : "s");
     printf("data     %s%s%s, %s test images, %s a second\n\n", model->about.config.data.dataset, *model->about.config.data.path ? " in " : "", model->about.config.data.path,
            grouped(total->samples, images), grouped((int64_t)((double)total->samples / report->seconds), rate));
     print_classes(report->confusion);

@@ -28,8 +28,8 @@ static int allocate_floats(float **to, size_t n, const char *what, struct error 
 
 int model_load(struct model *model, enum weights_choice choice, struct error *error)
 {
-    const struct weights_about *about = &model->about;
-    const struct config *config = &about->config;
+    struct weights_about *about = &model->about;
+    struct config *config = &about->config;
     struct topology topology;
     struct choice computing;
     if (choice == WEIGHTS_AVERAGED && !about->average)
@@ -40,6 +40,9 @@ int model_load(struct model *model, enum weights_choice choice, struct error *er
     bool on_gpu = strcmp(config->workers.devices, "cpu") != 0 && choose_gpus(&why) > 0;
     if (on_gpu)
         choose_gpu_settings(config);
+    int stored = config->train.precision;
+    if (!on_gpu && !choose_offers(config)) /* weights are fp32 whatever they were trained in */
+        config->train.precision = PRECISION_FP32;
     if (config_network(&model->graph, config, model->path, &(struct config_input){ about->input, about->classes, false }, error) || topology_read(&topology, error) ||
         choose_backend(&computing, config, on_gpu ? &first : &none, &model->graph, topology.model, error) ||
         allocate_floats(&model->weights, model->graph.params.total, "the weights", error) || allocate_floats(&model->stats, model->graph.stats.total, "the statistics", error))
@@ -47,6 +50,7 @@ int model_load(struct model *model, enum weights_choice choice, struct error *er
     model->backend = computing.backend;
     model->place = computing.place;
     model->precision = computing.precision;
+    model->stored = stored == AUTOMATIC ? computing.precision : (enum precision)stored;
     graph_init_stats(&model->graph, model->stats);
     return (model->average ? weights_load_average : weights_load)(model->path, &model->graph, model->weights, model->stats, error);
 }
@@ -75,6 +79,12 @@ void model_describe(const struct model *model, char *text, size_t bytes)
 {
     char iteration[32];
     snprintf(text, bytes, "iteration %s, %s weights", grouped(model->about.iteration, iteration), model->average ? "averaged" : "raw");
+}
+
+void model_describe_computing(const struct model *model, char *text, size_t bytes)
+{
+    bool other = model->precision != model->stored;
+    snprintf(text, bytes, "%s%s%s%s on %s", precision_name(model->precision), other ? " (trained in " : "", other ? precision_name(model->stored) : "", other ? ")" : "", model->backend->name);
 }
 
 /* The model's vectors, and room for a batch, on a device with memory of its own. */

@@ -15,7 +15,7 @@ struct model {
     struct graph graph;
     const struct backend *backend;
     int place;        /* device_open's index where that is a GPU; else -1 */
-    enum precision precision;
+    enum precision precision, stored; /* computed in; that the weights were trained in */
     bool average;     /* the weights are the average */
     float *weights, *stats;
 };
@@ -30,6 +30,9 @@ int model_weights_word(const char *command, const char *word, enum weights_choic
 
 /* "iteration 1,875, averaged weights" */
 void model_describe(const struct model *model, char *text, size_t bytes);
+
+/* "fp32 on lanes", and what they were trained in if that is another precision. */
+void model_describe_computing(const struct model *model, char *text, size_t bytes);
 
 /* One thread's means to compute with a model. Release also after a failure. */
 struct model_runner {
