@@ -83,6 +83,48 @@ static void clipped(void **state)
         assert_simulated(settings_of(algorithm, &places[algorithm % 3], "optimizer.clip_norm=0.3").rows);
 }
 
+/* Running statistics, weights that are evaluated and their average pass through the host's memory. */
+static void tracked_anywhere(void **state)
+{
+    (void)state;
+    if (!gpu_or_skip())
+        return;
+    const char *const common[] = { "workers.count=0", "net.name=normed", "train.iterations=12", "train.evaluate_every=0.1", "train.ema_decay=0.5", "odsgd.warmup=2", NULL };
+    for (int algorithm = 0; algorithm < ALGORITHMS; algorithm++) {
+        struct session first, second;
+        const struct settings settings = settings_join(common, LIST(algorithms[algorithm][0], algorithms[algorithm][1]));
+        session_open(&first, settings_join(settings.rows, LIST("workers.devices=cuda:0,0", "workers.server=auto")).rows);
+        session_open(&second, settings_join(settings.rows, LIST("workers.devices=cuda:0,0", "workers.server=host")).rows);
+        session_train(&first);
+        session_train(&second);
+        assert_memory_equal(session_weights(&first), session_weights(&second), session_floats(&first) * sizeof(float));
+        assert_true(first.evaluations > 2 && first.evaluations == second.evaluations);
+        if (first.run->algorithm->synchronous) /* otherwise the statistics are the workers' newest, whatever these are */
+            assert_memory_equal(first.test_loss, second.test_loss, sizeof first.test_loss);
+        session_close(&first);
+        session_close(&second);
+    }
+}
+
+/* The order that judges a whole gradient is the one that has waited for all of it. */
+static void judged_behind_all_buckets(void **state)
+{
+    (void)state;
+    if (!gpu_or_skip())
+        return;
+    static const char *const judging[] = { "train.precision=fp16", "optimizer.clip_norm=1" };
+    for (int i = 0; i < 2; i++) {
+        struct session session;
+        session_open(&session, LIST("workers.devices=cuda:0", "workers.count=0", "train.iterations=2", judging[i]));
+        session_train(&session);
+        const struct shards *shards = &session.run->server->shards;
+        assert_true(session.run->buckets.n > 4);
+        for (int bucket = 0; bucket < session.run->buckets.n; bucket++)
+            assert_ptr_equal(shards_order(shards, bucket), shards->rows[0].device);
+        session_close(&session);
+    }
+}
+
 static void captures_change_nothing(void **state)
 {
     (void)state;
@@ -172,7 +214,8 @@ static void refusals(void **state)
 int test_cuda_training(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(placed_anywhere), cmocka_unit_test(clipped), cmocka_unit_test(captures_change_nothing), cmocka_unit_test(the_cpu_is_near),
+        cmocka_unit_test(placed_anywhere), cmocka_unit_test(clipped), cmocka_unit_test(tracked_anywhere), cmocka_unit_test(judged_behind_all_buckets),
+        cmocka_unit_test(captures_change_nothing), cmocka_unit_test(the_cpu_is_near),
         cmocka_unit_test(all_reduce_is_near), cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests_name("cuda_training", tests, NULL, NULL);

@@ -44,7 +44,8 @@ static int allocate_stats(struct server *server, struct error *error)
         if (run->backend->allocate_host(&stats, run->n_stats * sizeof(float), "running statistics", error))
             return -1;
         server->stats[k] = stats;
-        run_start_stats(run, server->shards.rows[0].device, server->stats[k]);
+        for (size_t at = 0; at < run->n_stats; at += run->graph->stats.total)
+            memcpy(server->stats[k] + at, run->first_stats, run->graph->stats.total * sizeof(float));
     }
     return 0;
 }
