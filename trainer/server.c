@@ -227,6 +227,8 @@ static int check_patience(const struct server *server, struct error *error)
     int64_t silent = door_now_ns() - server->heard_ns;
     if (server->evaluating || silent < server->patience_ns)
         return 0;
+    if (server->replicas.collective)
+        return server_watch_fail(error);
     for (int bucket = 0; bucket < run->buckets.n; bucket++)
         for (int k = 0; run->algorithm->synchronous && k < run->k; k++)
             if (server->versions[bucket] < server->end && !(server->arrived[2 * bucket + (server->versions[bucket] & 1)] & (uint64_t)1 << k) &&
@@ -258,6 +260,7 @@ static int work(struct server *server, struct error *error)
     for (;;) {
         if (halted(&run->halt))
             return -1;
+        server_watch_for(server);
         if (atomic_load_explicit(&run->halt.stop_asked, memory_order_acquire) && !server->stopping && announce_stop(server, error))
             return -1;
         if (take_all(server, &any, error))
@@ -271,7 +274,7 @@ static int work(struct server *server, struct error *error)
         if (at_rest(server) && rest(server, &over, error))
             return -1;
         if (at_rest(server) && over)
-            return 0;
+            return server_sync(server, error); /* while main watches */
         int64_t next = link_next_ns(&server->link), look = door_now_ns() + (server->taking.copying ? 100000 : 1000000000);
         run->transport.calls->wait(&run->transport, run->k, next < look ? next : look);
         if (check_patience(server, error))

@@ -86,6 +86,7 @@ struct server {
     int64_t end;                 /* synchronous: the version that the run ends on */
     int64_t heard_ns;            /* when a worker last said something */
     int64_t patience_ns;         /* how long nobody may say anything */
+    _Atomic int64_t back_by_ns;  /* when its thread will have looked around again, unless its GPUs hold it; 0: it has not begun */
     int64_t reported_ns;         /* when main was last told how far we are */
     bool stopping;
     bool report_first;           /* resumed where main had not been told of the last iteration */
@@ -110,6 +111,7 @@ struct server {
 int server_init(struct server *server, struct run *run, struct error *error);
 void server_release(struct server *server);
 void *server_main(void *server);
+void server_watch(struct server *server); /* main's, now and then while the run goes on: ends sums over GPUs that would never end */
 
 /* ---- verbs, for algorithms; the server's thread ---- */
 

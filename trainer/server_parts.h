@@ -49,6 +49,11 @@ int server_replicas_start(struct server *server, struct error *error); /* they b
 int server_replicas_update(struct server *server, const struct update *first, int64_t iteration, struct error *error); /* first: that of the server's own */
 void server_replicas_abort(struct server *server);
 
+/* ---- sums that do not end (server_watch.c) ---- */
+
+void server_watch_for(struct server *server); /* the server's thread, each time around */
+int server_watch_fail(struct error *error);
+
 /* ---- gathered gradients (server_clip.c) ---- */
 
 void server_clip_resume(struct server *server, int worker, int64_t iteration); /* asynchronous: its push of that iteration is whole, and goes on */

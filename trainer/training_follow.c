@@ -65,6 +65,7 @@ void training_follow(struct training *training, struct error *error)
         }
         if (!transport->calls->receive(transport, run_main_end(run), &report)) {
             transport->calls->wait(transport, run_main_end(run), door_now_ns() + 100000000);
+            server_watch(run->server);
             continue;
         }
         if (report.kind == REPORT_FINISHED)
