@@ -28,6 +28,7 @@ const struct backend backend_cuda = {
 #ifdef HAVE_NCCL
     .collective = &cuda_nccl,
 #endif
+    .pack_all = cuda_pack_all,
     .offers = offers,
     .device_open = cuda_device_open,
     .device_close = cuda_device_close,

@@ -4,7 +4,7 @@
 
 namespace {
 
-enum { THREADS = 256, LANES = 32, LINES = THREADS / LANES, CHUNKS_MOST = 256, CHUNK_LEAST = 4 * LINES };
+enum { THREADS = 256, LANES = 32, LINES = THREADS / LANES, CHUNKS_MOST = 256, CHUNK_LEAST = 4 * LINES, PACK_BLOCK = 4 * THREADS };
 
 /* Where packed element i lies in the canonical layout. */
 static __device__ inline size_t canonical(size_t i, struct filter_shape shape)
@@ -14,11 +14,25 @@ static __device__ inline size_t canonical(size_t i, struct filter_shape shape)
     return ((k * (size_t)shape.c + c) * (size_t)shape.r + r) * (size_t)shape.s + s;
 }
 
-template <typename T> __global__ void pack(T *packed, const float *weights, struct filter_shape shape, size_t n)
+/* Whose first block is the last that is not behind this one. */
+static __device__ inline int pack_of_block(const struct filter_packs &packs)
 {
-    const size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i < n)
-        narrow(&packed[i], weights[canonical(i, shape)]);
+    int from = 0;
+    for (int n = packs.n, half; n > 1; n -= half) {
+        half = n / 2;
+        if (packs.rows[from + half].first_block <= blockIdx.x)
+            from += half;
+    }
+    return from;
+}
+
+template <typename T> __global__ void pack(const struct filter_packs packs)
+{
+    const struct filter_pack &own = packs.rows[pack_of_block(packs)];
+    const size_t n = (size_t)own.shape.k * (size_t)own.shape.c * (size_t)own.shape.r * (size_t)own.shape.s, first = (size_t)(blockIdx.x - own.first_block) * PACK_BLOCK;
+    T *packed = (T *)own.packed;
+    for (size_t i = first + threadIdx.x; i < n && i < first + PACK_BLOCK; i += THREADS)
+        narrow(&packed[i], own.weights[canonical(i, own.shape)]);
 }
 
 template <typename T> __global__ void unpack(float *gradient, const T *packed, struct filter_shape shape, size_t n, const float *factor)
@@ -94,13 +108,14 @@ unsigned chunks_of(size_t rows) { return blocks_for(rows, chunk_of(rows)); }
 
 }
 
-extern "C" cudaError_t cuda_launch_pack(cudaStream_t stream, enum precision precision, void *packed, const float *weights, struct filter_shape shape)
+extern "C" cudaError_t cuda_launch_pack(cudaStream_t stream, enum precision precision, struct filter_packs *packs)
 {
-    const size_t n = filter_count(shape);
-    return for_precision(precision, [=](auto zero) {
-        using T = decltype(zero);
-        return launch(pack<T>, blocks_for(n, THREADS), THREADS, 0, stream, (T *)packed, weights, shape, n);
-    });
+    unsigned blocks = 0;
+    for (int i = 0; i < packs->n; i++) {
+        packs->rows[i].first_block = blocks;
+        blocks += blocks_for(filter_count(packs->rows[i].shape), PACK_BLOCK);
+    }
+    return for_precision(precision, [=](auto zero) { return launch(pack<decltype(zero)>, blocks, THREADS, 0, stream, *packs); });
 }
 
 extern "C" cudaError_t cuda_launch_unpack(cudaStream_t stream, enum precision precision, float *gradient, const void *packed, struct filter_shape shape, const float *factor)

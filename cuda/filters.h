@@ -17,7 +17,12 @@ struct filter_shape { int k, c, r, s; };
 
 static inline size_t filter_count(struct filter_shape shape) { return (size_t)shape.k * (size_t)shape.c * (size_t)shape.r * (size_t)shape.s; }
 
-cudaError_t cuda_launch_pack(cudaStream_t stream, enum precision precision, void *packed, const float *weights, struct filter_shape shape);
+/* One of the filters that a launch packs. */
+struct filter_pack { void *packed; const float *weights; struct filter_shape shape; unsigned first_block; /* the launcher's */ };
+enum { FILTER_PACKS = 64 };
+struct filter_packs { int n; struct filter_pack rows[FILTER_PACKS]; };
+
+cudaError_t cuda_launch_pack(cudaStream_t stream, enum precision precision, struct filter_packs *packs); /* n > 0 */
 cudaError_t cuda_launch_unpack(cudaStream_t stream, enum precision precision, float *gradient, const void *packed, struct filter_shape shape, const float *factor);
 
 /* [rows][channels], in place: plus bias (NULL: none), then ReLU. */

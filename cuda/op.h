@@ -40,6 +40,7 @@ int cuda_dropout(struct op **op, const struct op_request *request, const struct 
 int cuda_lrn(struct op **op, const struct op_request *request, const struct lrn_args *args, struct error *error);
 int cuda_loss(struct op **op, const struct op_request *request, const struct loss_args *args, struct error *error);
 
+int cuda_pack_all(struct op *const *ops, int n, const struct step *step, struct error *error); /* weighted.c */
 void cuda_accumulate(struct device *device, const struct tensor *to, const struct tensor *from);
 int cuda_result(struct op *loss, int turn, struct step_result *result, struct error *error);
 void cuda_tensor_out(struct device *device, const struct tensor *tensor, bool gradient, float *nchw);

@@ -53,17 +53,34 @@ static int check(const struct weighted *weighted, cudaError_t status, const char
     return weighted_placed(weighted, cuda_status(weighted->head.request.device->ordinal, status, doing, error), error);
 }
 
-int weighted_pack(struct op *op, const struct step *step, struct error *error)
+/* Its weights, and its bias where the library adds it. */
+static void list_packs(struct filter_packs *packs, const struct weighted *weighted, const struct step *step)
 {
-    const struct weighted *weighted = (const struct weighted *)op;
-    const struct op_request *request = &weighted->head.request;
-    const struct filter_shape bias = { weighted->filters.k, 1, 1, 1 };
-    const cudaStream_t stream = request->device->stream;
-    cudaError_t status = cuda_launch_pack(stream, request->precision, op->saved, step->weights + request->params[0]->offset, weighted->filters);
-    if (!status && weighted->bias_fused)
-        status = cuda_launch_pack(stream, request->precision, weighted_bias(weighted), step->weights + request->params[1]->offset, bias);
-    return check(weighted, status, "packing weights", error);
+    const struct param *const *params = weighted->head.request.params;
+    packs->rows[packs->n++] = (struct filter_pack){ weighted->head.op.saved, step->weights + params[0]->offset, weighted->filters, 0 };
+    if (weighted->bias_fused)
+        packs->rows[packs->n++] = (struct filter_pack){ weighted_bias(weighted), step->weights + params[1]->offset, { weighted->filters.k, 1, 1, 1 }, 0 };
 }
+
+/* By as few launches as there is room for in a kernel's parameters. */
+int cuda_pack_all(struct op *const *ops, int n, const struct step *step, struct error *error)
+{
+    enum { MOST_OF_ONE = 2 };
+    const struct op_request *request = &cuda_op_of(ops[0])->request;
+    struct filter_packs packs = { .n = 0 };
+    cuda_use(request->device);
+    for (int i = 0; i < n; i++) {
+        list_packs(&packs, (const struct weighted *)ops[i], step);
+        if (i < n - 1 && packs.n + MOST_OF_ONE <= FILTER_PACKS)
+            continue;
+        if (cuda_try(request->device, cuda_launch_pack(request->device->stream, request->precision, &packs), "packing weights", error))
+            return -1;
+        packs.n = 0;
+    }
+    return 0;
+}
+
+int weighted_pack(struct op *op, const struct step *step, struct error *error) { return cuda_pack_all(&op, 1, step, error); }
 
 int weighted_finish(const struct weighted *weighted, const struct step *step, struct error *error)
 {

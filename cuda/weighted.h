@@ -26,7 +26,7 @@ const float *weighted_factor(const struct weighted *weighted); /* the inverse lo
 void *weighted_gradient(const struct weighted *weighted);
 void *weighted_workspace(const struct weighted *weighted, bool backward);
 
-int weighted_pack(struct op *op, const struct step *step, struct error *error); /* for op_calls */
+int weighted_pack(struct op *op, const struct step *step, struct error *error); /* for op_calls: nothing else on GPUs packs */
 
 /* Behind the product: a bias that was not added, and ReLU. */
 int weighted_finish(const struct weighted *weighted, const struct step *step, struct error *error);

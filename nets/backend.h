@@ -162,6 +162,8 @@ struct backend {
     bool enqueues;                             /* calls return before their work is done: results are asked for a step later */
     const struct capture_calls *captures;      /* NULL: nothing is gained by them */
     const struct collective_calls *collective; /* NULL: none */
+    /* Does what `pack` of each of these operations of one plan does, at once; NULL: nothing is gained by that. */
+    int (*pack_all)(struct op *const *ops, int n, const struct step *step, struct error *error);
 
     /* ---- devices and memory ---- */
     bool (*offers)(enum precision precision); /* whether it computes in it on this machine */

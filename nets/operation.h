@@ -30,6 +30,7 @@ struct plan {
     struct recording recordings[2]; /* by turn */
     struct operation *operations;
     int n;
+    struct op **packing;           /* [n]: room for a list of those that pack at once */
     int *owner;                    /* [graph nodes]: the operation that computes the node */
     void *memory;
     size_t bytes;
@@ -38,7 +39,8 @@ struct plan {
 /* Whether operation `number` wants weights that are not there yet. */
 bool plan_wants(const struct plan *plan, int number, const struct plan_hooks *hooks);
 
-int operation_forward(struct operation *operation, const struct step *step, bool repack, struct error *error);
+/* Operation `first` and those behind it whose weights are there when its are: they pack, and run forward. *end: the first that comes later. */
+int operations_forward(struct plan *plan, int first, int *end, const struct step *step, const struct plan_hooks *hooks, bool repack, struct error *error);
 int operation_backward(struct plan *plan, int number, const struct step *step, const struct plan_hooks *hooks, struct error *error); /* and the mark behind it */
 
 #endif

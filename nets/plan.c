@@ -10,12 +10,28 @@ bool plan_wants(const struct plan *plan, int number, const struct plan_hooks *ho
     return operation->end > operation->begin && hooks && hooks->need && (!hooks->wanting || hooks->wanting(hooks->context, operation->begin, operation->end));
 }
 
-int operation_forward(struct operation *operation, const struct step *step, bool repack, struct error *error)
+static int pack_at_once(struct plan *plan, int first, int end, const struct step *step, struct error *error)
 {
-    const struct op_calls *calls = operation->op->calls;
-    if (repack && calls->pack && calls->pack(operation->op, step, error))
+    int n = 0;
+    for (int i = first; i < end; i++)
+        if (plan->operations[i].op->calls->pack)
+            plan->packing[n++] = plan->operations[i].op;
+    return n ? plan->request.backend->pack_all(plan->packing, n, step, error) : 0;
+}
+
+int operations_forward(struct plan *plan, int first, int *end, const struct step *step, const struct plan_hooks *hooks, bool repack, struct error *error)
+{
+    const bool at_once = repack && plan->request.backend->pack_all;
+    for (*end = first + 1; *end < plan->n && !plan_wants(plan, *end, hooks); ++*end)
+        ;
+    if (at_once && pack_at_once(plan, first, *end, step, error))
         return -1;
-    return calls->forward(operation->op, step, error);
+    for (int i = first; i < *end; i++) {
+        struct op *op = plan->operations[i].op;
+        if ((repack && !at_once && op->calls->pack && op->calls->pack(op, step, error)) || op->calls->forward(op, step, error))
+            return -1;
+    }
+    return 0;
 }
 
 /* Enqueues it, and the mark behind it. */
@@ -43,11 +59,11 @@ static int tell_ready(const struct operation *operation, const struct plan_hooks
 static int enqueue_forward(struct plan *plan, const struct step *step, const struct plan_hooks *hooks, struct error *error)
 {
     bool repack = step->repack || !plan->packed;
-    for (int i = 0; i < plan->n; i++) {
-        struct operation *operation = &plan->operations[i];
+    for (int i = 0; i < plan->n;) {
+        const struct operation *operation = &plan->operations[i];
         if (plan_wants(plan, i, hooks) && hooks->need(hooks->context, operation->begin, operation->end, error))
             return -1;
-        if (operation_forward(operation, step, repack, error))
+        if (operations_forward(plan, i, &i, step, hooks, repack, error))
             return -1;
     }
     plan->packed = true;

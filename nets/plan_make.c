@@ -259,6 +259,9 @@ static int make(struct plan *plan, struct error *error)
     if (door_allocate(&block, nodes * sizeof *plan->owner, "operations of a plan", error))
         return -1;
     plan->owner = block;
+    if (door_allocate(&block, nodes * sizeof *plan->packing, "operations of a plan", error))
+        return -1;
+    plan->packing = block;
     fuse(plan);
     for (int turn = 0; turn < 2 && plan->request.backend->captures; turn++)
         if (recording_init(&plan->recordings[turn], plan->n, error))
@@ -297,6 +300,7 @@ void plan_free(struct plan *plan)
             plan->operations[i].op->calls->free(plan->operations[i].op);
     if (plan->memory)
         plan->request.backend->release(plan->request.device, plan->memory);
+    door_free(plan->packing);
     door_free(plan->owner);
     door_free(plan->operations);
     door_free(plan);

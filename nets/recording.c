@@ -58,10 +58,8 @@ static int keep_part(struct plan *plan, const struct step *step, const struct pl
     }
     if (plan->request.backend->captures->begin(plan->request.device, error))
         return -1;
-    int first = *i;
-    for (; *i < plan->n && (*i == first || !plan_wants(plan, *i, hooks)); ++*i)
-        if (operation_forward(&plan->operations[*i], step, true, error))
-            return abandon(plan);
+    if (operations_forward(plan, *i, i, step, hooks, true, error))
+        return abandon(plan);
     recording->n_parts++;
     return seal(plan, &part->capture, error);
 }

@@ -284,6 +284,27 @@ static void test_gpu(void **state)
     }
 }
 
+/* More filters than one launch packs. */
+static void test_gpu_packs(void **state)
+{
+    (void)state;
+    enum { CONVOLUTIONS = 48, FILTERS = 4 };
+    const struct backend *gpu = gpu_or_skip();
+    struct draws draws = { 42, 0 };
+    struct error error = { 0 };
+    struct graph graph;
+    graph_init(&graph, "many filters", &(struct input_args){ .c = 3, .h = 5, .w = 4, .std = { 1, 1, 1 } });
+    int x = conv_same(&graph, 0, FILTERS, 1, &draws);
+    for (int i = 1; i < CONVOLUTIONS; i++)
+        x = add(&graph, x, conv_same(&graph, 0, FILTERS, i % 2 ? 3 : 1, &draws));
+    loss(&graph, linear(&graph, x, "out", CLASSES), 0);
+    if (graph_finish(&graph, &error))
+        fail_msg("%s", error.text);
+    for (int p = 0; p < PRECISIONS; p++)
+        compare(gpu, (enum precision)p, &graph, 3, true, 5);
+    graph_release(&graph);
+}
+
 static double loss_along(struct whole *whole, struct record *record, const float *start, const float *gradient, double length)
 {
     for (size_t i = 0; i < whole->graph->params.total; i++)
@@ -525,7 +546,7 @@ static void test_out_of_memory(void **state)
 int test_plan(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_graphs), cmocka_unit_test(test_gpu), cmocka_unit_test(test_slope), cmocka_unit_test(test_repeats), cmocka_unit_test(test_arena), cmocka_unit_test(test_evaluation_takes_less),
+        cmocka_unit_test(test_random_graphs), cmocka_unit_test(test_gpu), cmocka_unit_test(test_gpu_packs), cmocka_unit_test(test_slope), cmocka_unit_test(test_repeats), cmocka_unit_test(test_arena), cmocka_unit_test(test_evaluation_takes_less),
         cmocka_unit_test(test_hooks), cmocka_unit_test(test_hook_fails), cmocka_unit_test(test_step_allocates_nothing), cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
