@@ -245,9 +245,9 @@ static int allocate(struct loader *loader, struct error *error)
         return fail(error, EXIT_MEMORY, "out of memory: %d batches of %d samples", loader->plan.depth, loader->plan.batch);
     if (door_allocate((void **)&loader->slots, depth * sizeof *loader->slots, "loader slots", error) ||
         door_allocate((void **)&loader->fillers, threads * sizeof *loader->fillers, "loader threads", error) ||
-        door_allocate((void **)&loader->pixels, pixels, "loader batches", error) ||
-        door_allocate((void **)&loader->labels, samples * sizeof *loader->labels, "loader labels", error) ||
-        door_allocate((void **)&loader->index, samples * sizeof *loader->index, "loader indices", error))
+        loader->plan.allocate((void **)&loader->pixels, pixels, "loader batches", error) ||
+        loader->plan.allocate((void **)&loader->labels, samples * sizeof *loader->labels, "loader labels", error) ||
+        loader->plan.allocate((void **)&loader->index, samples * sizeof *loader->index, "loader indices", error))
         return -1;
     return door_allocate((void **)&loader->rooms, rooms, "loader samples", error);
 }
@@ -287,6 +287,10 @@ int loader_open(struct loader **loader, const struct loader_plan *plan, struct e
     if (check_plan(plan, error) || door_allocate((void **)loader, sizeof **loader, "loader", error))
         return -1;
     (*loader)->plan = *plan;
+    if (!plan->allocate) {
+        (*loader)->plan.allocate = door_allocate;
+        (*loader)->plan.release = door_free;
+    }
     (*loader)->dataset = *plan->dataset;
     (*loader)->batches_per_epoch = loader_batches_per_epoch(plan);
     if (open_all(*loader, error)) {
@@ -307,9 +311,9 @@ void loader_close(struct loader *loader)
         thread_join(loader->fillers[i].thread);
     door_free(loader->slots);
     door_free(loader->fillers);
-    door_free(loader->pixels);
-    door_free(loader->labels);
-    door_free(loader->index);
+    loader->plan.release(loader->pixels);
+    loader->plan.release(loader->labels);
+    loader->plan.release(loader->index);
     door_free(loader->rooms);
     door_free(loader);
 }

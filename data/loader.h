@@ -30,6 +30,8 @@ struct loader_plan {
     int64_t end;                   /* one past the last; INT64_MAX: no end */
     int threads;                   /* 1..256 */
     int depth;                     /* slots, at least 2; about 4*K */
+    int (*allocate)(void **block, size_t bytes, const char *what, struct error *error); /* what batches lie in; NULL: ordinary memory */
+    void (*release)(void *block);  /* accepts NULL */
 };
 
 struct batch {

@@ -253,6 +253,54 @@ static void a_stop_wakes_a_waiting_taker(void **state)
     loader_close(loader);
 }
 
+static struct { char *begin[3]; size_t bytes[3]; int taken, given_back; } lent;
+
+static int lend(void **block, size_t bytes, const char *what, struct error *error)
+{
+    if (door_allocate(block, bytes, what, error))
+        return -1;
+    assert_true(lent.taken < 3);
+    lent.begin[lent.taken] = *block;
+    lent.bytes[lent.taken++] = bytes;
+    return 0;
+}
+
+static void take_back(void *block)
+{
+    lent.given_back += block != NULL;
+    door_free(block);
+}
+
+static void assert_lent(const void *from, size_t bytes)
+{
+    bool inside = false;
+    for (int i = 0; i < lent.taken; i++)
+        inside = inside || ((const char *)from >= lent.begin[i] && (const char *)from + bytes <= lent.begin[i] + lent.bytes[i]);
+    assert_true(inside);
+}
+
+static void batches_lie_where_the_plan_wants_them(void **state)
+{
+    (void)state;
+    int64_t torn = NO_SAMPLE;
+    struct error error = { 0 };
+    struct loader *loader;
+    const struct batch *batch;
+    struct dataset dataset = numbered(&plain, 100, &torn);
+    const struct loader_plan plan = { .dataset = &dataset, .batch = 5, .workers = 1, .drop_last = true, .end = 6, .threads = 2, .depth = 4, .allocate = lend, .release = take_back };
+    memset(&lent, 0, sizeof lent);
+    assert_int_equal(loader_open(&loader, &plan, &error), 0);
+    for (int64_t i = 0; i < plan.end; i++) {
+        assert_int_equal(loader_take(loader, i, &batch, NULL, &error), 0);
+        assert_lent(batch->pixels, 5 * IMAGE);
+        assert_lent(batch->labels, 5 * sizeof *batch->labels);
+        assert_lent(batch->index, 5 * sizeof *batch->index);
+        loader_give_back(loader, batch);
+    }
+    loader_close(loader);
+    assert_int_equal(lent.given_back, 3);
+}
+
 static void a_plan_that_cannot_work_is_refused(void **state)
 {
     (void)state;
@@ -308,6 +356,7 @@ int test_loader(void)
         cmocka_unit_test(a_torn_sample_reaches_every_taker),
         cmocka_unit_test(a_sample_of_the_wrong_length_is_refused),
         cmocka_unit_test(a_stop_wakes_a_waiting_taker),
+        cmocka_unit_test(batches_lie_where_the_plan_wants_them),
         cmocka_unit_test(a_plan_that_cannot_work_is_refused),
         cmocka_unit_test(memory_that_runs_out_is_an_error),
     };

@@ -11,6 +11,7 @@ int evaluation_open(struct evaluation *evaluation, const struct run *run, struct
     const struct config *config = &run->config;
     const struct loader_plan plan = {
         .dataset = run->test, .batch = (int)config->data.eval_batch, .workers = 1, .end = INT64_MAX, .threads = 1, .depth = run->k + 1,
+        .allocate = run->backend->allocate_host, .release = run->backend->release_host,
     };
     void *weights, *stats, *results;
     memset(evaluation, 0, sizeof *evaluation);

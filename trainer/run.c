@@ -58,6 +58,7 @@ static struct loader_plan loader_plan_of(const struct run *run)
         .dataset = run->train, .batch = (int)config->data.batch, .workers = run->k, .drop_last = true, .shuffle = config->data.shuffle,
         .same_for_all = config->data.same_for_all, .augment = augment, .seed = (uint64_t)config->train.seed,
         .threads = (int)config->data.loader_threads, .depth = (int)(config->data.prefetch ? config->data.prefetch : 4 * run->k),
+        .allocate = run->backend->allocate_host, .release = run->backend->release_host,
     };
 }
 
@@ -188,11 +189,11 @@ void run_close(struct run *run)
 {
     if (!run)
         return;
-    loader_close(run->loader);
     if (run->server) /* it has orders on the workers' devices */
         server_release(run->server);
     for (int k = 0; run->workers && k < run->k; k++)
         worker_release(&run->workers[k]);
+    loader_close(run->loader); /* after a failure batches may have been on their way to devices */
     door_free(run->workers);
     door_free(run->server);
     evaluation_close(&run->evaluation);
