@@ -10,7 +10,7 @@ enum { LINE = 640 };
 
 struct advice { cudaError_t status; const char *words; };
 
-static const char sanitizer[] = "compute-sanitizer finds the place";
+static const char sanitizer[] = "compute-sanitizer finds the place", captures[] = "[cuda] graphs = false runs without captures";
 
 static const struct advice lost[] = {
     { cudaErrorIllegalAddress, sanitizer },
@@ -41,6 +41,12 @@ static const struct advice mendable[] = {
     { cudaErrorSystemDriverMismatch, "the driver's module and its library are of different versions: a reboot loads the new module" },
     { cudaErrorSystemNotReady, "the GPUs' switch is not started: systemctl start nvidia-fabricmanager" },
     { cudaErrorCompatNotSupportedOnDevice, "CUDA's compatibility package does not serve this GPU: update the driver" },
+    { cudaErrorStreamCaptureUnsupported, captures },
+    { cudaErrorStreamCaptureInvalidated, captures },
+    { cudaErrorStreamCaptureUnjoined, captures },
+    { cudaErrorStreamCaptureIsolation, captures },
+    { cudaErrorStreamCaptureImplicit, captures },
+    { cudaErrorCapturedEvent, captures },
     { cudaErrorMemoryAllocation, "the GPU's memory is full: a smaller [data] batch, or fewer workers on this GPU, want less" },
 };
 

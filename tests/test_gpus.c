@@ -44,6 +44,7 @@ static void a_line_says_where_what_and_what_to_do(void **state)
         { cudaErrorSystemDriverMismatch, "a reboot" },
         { cudaErrorOperatingSystem, "/dev/nvidia*" },
         { cudaErrorIllegalAddress, "compute-sanitizer" },
+        { cudaErrorStreamCaptureInvalidated, "[cuda] graphs = false" },
         { cudaErrorECCUncorrectable, "nvidia-smi -q -d ECC" },
         { cudaErrorInvalidValue, "cudaErrorInvalidValue" },
     };
