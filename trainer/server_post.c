@@ -107,6 +107,8 @@ int server_post_open(struct server *server, struct error *error)
             continue;
         if (on_host(server) && open_ferry(server, k, error))
             return -1;
+        for (int i = 0; i < server->shards.n && !on_host(server); i++)
+            run->backend->reaches(server->shards.rows[i].device, run->workers[k].device); /* the first time it tries, and both GPUs stand still: not in a step */
         for (int turn = 0; turn < 2; turn++)
             if (vector_open(&server->incoming[k][turn], &server->shards, "gradients of other GPUs", error))
                 return -1;
