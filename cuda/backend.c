@@ -23,7 +23,7 @@ const struct backend backend_cuda = {
     .name = "cuda",
     .help = "GPUs: cuDNN, cuBLASLt and our kernels, NHWC",
     .fusions = { .conv_relu = true, .linear_relu = true, .batchnorm_add = true, .batchnorm_relu = true, .add_relu = true },
-    .enqueues = true,
+    .masks = true, .enqueues = true,
     .captures = &cuda_captures,
 #ifdef HAVE_NCCL
     .collective = &cuda_nccl,

@@ -62,12 +62,23 @@ template <int V> __device__ inline void compensate(const flat_compensation &with
         g.at[v] += lambda.at[v] * g.at[v] * g.at[v] * (now.at[v] - backup.at[v]);
 }
 
-template <int V> __device__ inline void look_ahead(const flat_ahead &ahead, float *p, const floats<V> &w, const floats<V> &v, size_t i)
+// What is multiplied by each weight: `decay`, or 0 where the mask has no bit.
+template <int V> __device__ inline floats<V> decaying(const uint32_t *decays, float decay, size_t i)
 {
+    floats<V> factor;
+    for (int v = 0; v < V; v++)
+        factor.at[v] = !decays || decays[(i + v) / 32] >> (i + v) % 32 & 1 ? decay : 0;
+    return factor;
+}
+
+template <int V> __device__ inline void look_ahead(const flat_sgd &flat, const floats<V> &w, const floats<V> &v, size_t i)
+{
+    const flat_ahead &ahead = flat.ahead;
+    const floats<V> of_w = decaying<V>(flat.pass.decays, ahead.w, i);
     floats<V> result;
     for (int j = 0; j < V; j++)
-        result.at[j] = w.at[j] - ahead.rate * (ahead.v * v.at[j] + ahead.w * w.at[j]);
-    store<float, V>(p + i, result);
+        result.at[j] = w.at[j] - ahead.rate * (ahead.v * v.at[j] + of_w.at[j] * w.at[j]);
+    store<float, V>(flat.pass.p + i, result);
 }
 
 template <int V> __device__ inline void follow(float *average, const floats<V> &values, float rate, size_t i)
@@ -82,30 +93,31 @@ struct sgd : flat_sgd {
     template <int V> __device__ void run(size_t i) const
     {
         floats<V> g = summed<V>(sum, i), w = load<float, V>(pass.w + i), m = load<float, V>(pass.v + i);
+        const floats<V> decay = decaying<V>(pass.decays, pass.weight_decay, i);
         compensate<V>(compensation, g, w, i);
         for (int v = 0; v < V; v++) {
-            const float d = pass.scale * (g.at[v] + pass.weight_decay * w.at[v]);
+            const float d = pass.scale * (g.at[v] + decay.at[v] * w.at[v]);
             m.at[v] = pass.momentum * m.at[v] + d;
             w.at[v] = w.at[v] - pass.rate * (pass.nesterov ? d + pass.momentum * m.at[v] : m.at[v]);
         }
         store<float, V>(pass.v + i, m);
         store<float, V>(pass.w_out + i, w);
         if (pass.p)
-            look_ahead<V>(ahead, pass.p, w, m, i);
+            look_ahead<V>(*this, w, m, i);
         if (pass.average)
             follow<V>(pass.average, w, pass.average_rate, i);
     }
 };
 
 struct forecast : flat_sgd {
-    template <int V> __device__ void run(size_t i) const { look_ahead<V>(ahead, pass.p, load<float, V>(pass.w + i), load<float, V>(pass.v + i), i); }
+    template <int V> __device__ void run(size_t i) const { look_ahead<V>(*this, load<float, V>(pass.w + i), load<float, V>(pass.v + i), i); }
 };
 
 struct local : flat_local {
     template <int V> __device__ void run(size_t i) const
     {
         floats<V> g = load<float, V>(pass.g + i), m, l;
-        const floats<V> w = load<float, V>(pass.w + i);
+        const floats<V> w = load<float, V>(pass.w + i), decay = decaying<V>(pass.decays, pass.weight_decay, i);
         for (int v = 0; v < V; v++)
             g.at[v] *= pass.factor;
         compensate<V>(compensation, g, w, i);
@@ -113,7 +125,7 @@ struct local : flat_local {
             m = load<float, V>(pass.m + i);
         for (int v = 0; v < V; v++) {
             const float kept = pass.m ? pass.momentum * m.at[v] : 0;
-            m.at[v] = kept - pass.rate * (g.at[v] + pass.weight_decay * w.at[v]);
+            m.at[v] = kept - pass.rate * (g.at[v] + decay.at[v] * w.at[v]);
             l.at[v] = w.at[v] + m.at[v];
         }
         if (pass.m)

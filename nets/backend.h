@@ -135,6 +135,7 @@ struct sgd_pass {
     const float *const *gradients; /* k pointers to [n] */
     float inv_k, scale, rate, momentum, weight_decay, next_rate, average_rate;
     bool nesterov;
+    const uint32_t *decays;      /* [n], a bit each from the lowest on: whether weight_decay is added to that element; NULL: to all. For backends with masks */
     struct compensation compensation; /* `now` is w */
     const float *w;              /* [n] */
     float *v;                    /* [n], in place */
@@ -151,6 +152,7 @@ struct local_pass {
     float *m;           /* [n], in place; NULL when momentum is 0 */
     float *l;           /* [n] */
     float factor, rate, momentum, weight_decay;
+    const uint32_t *decays; /* as in sgd_pass */
     struct compensation compensation; /* `now` is w */
 };
 
@@ -159,6 +161,7 @@ struct backend {
     const char *help; /* one line: layout and library */
     struct fusions fusions;
     bool host_memory;                          /* the devices' memory is the host's: what is allocated can be read and written by anyone */
+    bool masks;                                /* sgd, forecast and local take `decays`: a pass costs a launch, so one for a bucket and not one for each of its stretches */
     bool enqueues;                             /* calls return before their work is done: results are asked for a step later */
     const struct capture_calls *captures;      /* NULL: nothing is gained by them */
     const struct collective_calls *collective; /* NULL: none */

@@ -24,6 +24,23 @@ static int cut_stretches(struct bucket *bucket, struct stretch *to, const struct
     return n;
 }
 
+/* The same settings as a mask. */
+static int make_mask(struct buckets *buckets, size_t total, struct error *error)
+{
+    void *decays;
+    buckets->words = (total + 31) / 32;
+    if (door_allocate(&decays, buckets->words * sizeof *buckets->decays, "the buckets' mask", error))
+        return -1;
+    buckets->decays = decays;
+    for (int b = 0; b < buckets->n; b++)
+        for (int i = 0; i < buckets->rows[b].n_stretches; i++) {
+            const struct stretch *stretch = &buckets->stretches[buckets->rows[b].first_stretch + i];
+            for (size_t at = stretch->begin; at < stretch->end && stretch->decay; at++)
+                buckets->decays[at / 32] |= (uint32_t)1 << at % 32;
+        }
+    return 0;
+}
+
 int buckets_init(struct buckets *buckets, const struct param_map *params, size_t bytes, bool decay_all, struct error *error)
 {
     memset(buckets, 0, sizeof *buckets);
@@ -47,13 +64,14 @@ int buckets_init(struct buckets *buckets, const struct param_map *params, size_t
         bucket->n_stretches = cut_stretches(bucket, buckets->stretches + used, params, decay_all);
         used += bucket->n_stretches;
     }
-    return 0;
+    return make_mask(buckets, total, error);
 }
 
 void buckets_release(struct buckets *buckets)
 {
     door_free(buckets->rows);
     door_free(buckets->stretches);
+    door_free(buckets->decays);
     memset(buckets, 0, sizeof *buckets);
 }
 

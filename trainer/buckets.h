@@ -19,6 +19,8 @@ struct buckets {
     int n;
     size_t size; /* elements of every bucket but number 0, which may be shorter */
     struct stretch *stretches; /* by bucket */
+    uint32_t *decays; /* a bit for each element of the vector, from the lowest on; a bucket begins with a word */
+    size_t words;
 };
 
 /* bytes: of a bucket, about; at least 64 elements are taken. EXIT_MEMORY. */

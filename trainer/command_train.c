@@ -128,6 +128,8 @@ static int settle(struct training *training, struct error *error)
         return fail(error, EXIT_USAGE, "%s: [workers] slowdown: want one number, or one for each of %lld workers, got %d", training->config_path,
                     (long long)config->workers.count, config->workers.slowdown.n);
     bool repeats = (algorithm_of(config->train.algorithm)->synchronous || config->async.order != ORDER_FREE) && config->workers.reduce == REDUCE_SERVER;
+    if (!config->train.bucket_kib)
+        config->train.bucket_kib = training->devices.n ? 4096 : 256;
     if (config->train.deterministic == AUTOMATIC)
         config->train.deterministic = repeats;
     choose_gpu_settings(config);

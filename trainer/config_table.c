@@ -44,7 +44,7 @@ const struct config_row config_rows[] = {
     TEXT(train, init, "random", "random, or a .safetensors file with weights to start from"),
     REAL(train, evaluate_every, 0, 1e6, "1", "epochs between evaluations on the test set (the end is always evaluated); 0 for the end alone"),
     INTEGER(train, log_every, 0, 1e9, "0", "a row of metrics.csv every so many iterations too; 0 for epochs alone"),
-    INTEGER(train, bucket_kib, 1, 1 << 20, "256", "gradients and weights travel in buckets of about this size; changes no result of a synchronous run"),
+    INTEGER(train, bucket_kib, 0, 1 << 20, "0", "gradients and weights travel in buckets of about this size; changes no result of a synchronous run; 0: 256 on the CPU, 4096 on GPUs, which are given each with calls of its own"),
     CHOICE(train, bn_stats, BN_STATS_MEAN, "mean|worker0", "mean", "which running statistics evaluation uses: the workers' merge, or worker 0's"),
     REAL(train, ema_decay, 0, 0.999999, "0", "keep a moving average of the weights with this decay an iteration, and evaluate that; 0 for none. It changes no weight"),
     CHOICE(train, precision, AUTOMATIC, "auto|fp32|bf16|fp16", "fp32", "of activations and products; weights and updates are fp32 in any; auto measures fp32 and bf16, and remembers; fp16 scales its losses"),

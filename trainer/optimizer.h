@@ -17,6 +17,7 @@ struct update {
     int k;
     float inv_k, scale, rate, next_rate, momentum, average_rate;
     struct compensation compensation;
+    const uint32_t *decays;        /* the bucket's mask where the backend takes one, or NULL */
     const float *w;
     float *w_out, *v, *p, *average; /* p, average: NULL unless wanted */
 };

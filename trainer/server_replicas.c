@@ -85,6 +85,7 @@ int server_replicas_update(struct server *server, const struct update *first, in
             update.w = update.w_out = replicas->w[k] + row->begin;
             update.v = replicas->v[k] + row->begin;
             update.average = NULL;
+            update.decays = run->workers[k].decays + row->begin / 32;
         }
         server->optimizer->update(&update);
     }

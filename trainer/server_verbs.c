@@ -31,7 +31,7 @@ static struct update update_of(const struct server *server, int64_t iteration, i
         .backend = server->shards.backend, .device = shards_order(&server->shards, bucket), .config = &run->config, .buckets = &run->buckets, .bucket = bucket, .scale = 1,
         .rate = schedule_rate(&run->schedule, iteration), .next_rate = schedule_rate(&run->schedule, iteration + 1),
         .momentum = (float)run->config.optimizer.momentum, .v = at(server, &server->states[SERVER_MOMENTUM], bucket),
-        .average = at(server, &server->states[SERVER_AVERAGE], bucket), .average_rate = schedule_average_rate(&run->schedule, iteration, run->algorithm->synchronous ? 1 : run->k),
+        .decays = shards_decays(&server->shards, bucket), .average = at(server, &server->states[SERVER_AVERAGE], bucket), .average_rate = schedule_average_rate(&run->schedule, iteration, run->algorithm->synchronous ? 1 : run->k),
     };
 }
 

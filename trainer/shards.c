@@ -37,6 +37,24 @@ static int open_shard(struct shards *shards, int place, struct error *error)
     return 0;
 }
 
+/* Offsets of buckets are multiples of 64, as their beginnings are: each has whole words. */
+static int open_masks(struct shards *shards, struct error *error)
+{
+    const struct buckets *buckets = shards->buckets;
+    for (int i = 0; i < shards->n && shards->backend->masks; i++) {
+        void *mask;
+        if (shards->backend->allocate(shards->rows[i].device, &mask, (shards->rows[i].floats / 32 + 1) * sizeof(uint32_t), "which weights decay", error))
+            return -1;
+        shards->masks[i] = mask;
+    }
+    for (int bucket = 0; bucket < buckets->n && shards->backend->masks; bucket++) {
+        const struct shard *shard = &shards->rows[shard_of(shards, bucket)];
+        shards->backend->upload(shard->device, shards->masks[shard_of(shards, bucket)] + shards->offsets[bucket] / 32, buckets->decays + buckets->rows[bucket].begin / 32,
+                                (length(shards, bucket) + 31) / 32 * sizeof(uint32_t));
+    }
+    return 0;
+}
+
 int shards_open(struct shards *shards, const struct shards_request *request, struct error *error)
 {
     void *offsets;
@@ -49,12 +67,14 @@ int shards_open(struct shards *shards, const struct shards_request *request, str
         if (open_shard(shards, request->places[i], error))
             return -1;
     lay_out(shards);
-    return 0;
+    return open_masks(shards, error);
 }
 
 void shards_close(struct shards *shards)
 {
     for (int i = 0; i < shards->n; i++) {
+        if (shards->masks[i])
+            shards->backend->release(shards->rows[i].device, shards->masks[i]);
         for (int order = 1; order < shards->n_orders; order++)
             if (shards->rows[i].orders[order])
                 shards->backend->device_close(shards->rows[i].orders[order]);
@@ -98,6 +118,12 @@ struct device *shards_order(const struct shards *shards, int bucket)
 {
     const struct shard *shard = &shards->rows[shard_of(shards, bucket)];
     return shard->orders[bucket * shards->n_orders / shards->buckets->n];
+}
+
+const uint32_t *shards_decays(const struct shards *shards, int bucket)
+{
+    const uint32_t *mask = shards->masks[shard_of(shards, bucket)];
+    return mask ? mask + shards->offsets[bucket] / 32 : NULL;
 }
 
 void shards_load(const struct shards *shards, const struct vector *to, const float *from)

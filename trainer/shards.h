@@ -24,6 +24,7 @@ struct shards {
     int n, n_orders;
     struct shard rows[SHARDS_MAX];
     size_t *offsets; /* [bucket]: where it begins in its shard's piece of a vector */
+    uint32_t *masks[SHARDS_MAX]; /* which elements of a piece decay, a bit each; NULL where the backend takes no masks */
 };
 
 /* A vector as long as W. All zero: there is none. */
@@ -48,6 +49,7 @@ static inline bool vector_is_there(const struct vector *vector) { return vector-
 float *shards_at(const struct shards *shards, const struct vector *vector, int bucket);
 
 struct device *shards_order(const struct shards *shards, int bucket);
+const uint32_t *shards_decays(const struct shards *shards, int bucket); /* NULL: none */
 
 /* Whole vectors, canonical, from and to the host's memory; enqueued. */
 void shards_load(const struct shards *shards, const struct vector *to, const float *from);

@@ -109,6 +109,8 @@ static void keep_choices(struct config *config, const struct config *before)
         snprintf(config->cpu.backend, sizeof config->cpu.backend, "%s", before->cpu.backend);
     if (config->train.precision == AUTOMATIC)
         config->train.precision = before->train.precision;
+    if (!config->train.bucket_kib)
+        config->train.bucket_kib = before->train.bucket_kib;
     if (!config->workers.count)
         config->workers.count = before->workers.count;
 }

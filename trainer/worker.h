@@ -32,6 +32,7 @@ struct worker {
     struct device *device;
     struct device *feeder;         /* its second order: batches come in beside the computing */
     struct plan *plan, *eval_plan;
+    uint32_t *decays;              /* which weights decay, a bit each; NULL where the backend takes no masks */
     float *weights;                /* L: params.total */
     float *gradients[2];           /* the push slots */
     struct event **pushed[2];      /* [bucket]: the gradient is there */

@@ -32,6 +32,19 @@ static int allocate_vectors(struct worker *worker, struct error *error)
     return 0;
 }
 
+static int open_mask(struct worker *worker, struct error *error)
+{
+    const struct run *run = worker->run;
+    void *decays;
+    if (!run->backend->masks)
+        return 0;
+    if (run->backend->allocate(worker->device, &decays, run->buckets.words * sizeof *worker->decays, "which weights decay", error))
+        return -1;
+    worker->decays = decays;
+    run->backend->upload(worker->device, decays, run->buckets.decays, run->buckets.words * sizeof *worker->decays);
+    return 0;
+}
+
 /* What is evaluated lies in the host's memory. */
 static int open_evaluated(struct worker *worker, struct error *error)
 {
@@ -128,7 +141,7 @@ int worker_init(struct worker *worker, struct run *run, int number, struct error
     if (run->backend->device_open(&worker->device, run->places ? run->places[number] : -1, error) ||
         run->backend->device_second(&worker->feeder, worker->device, 0, error))
         return -1;
-    if (allocate_vectors(worker, error) || allocate_tables(worker, error) || open_events(worker, error) || open_evaluated(worker, error) ||
+    if (allocate_vectors(worker, error) || open_mask(worker, error) || allocate_tables(worker, error) || open_events(worker, error) || open_evaluated(worker, error) ||
         trace_init(&worker->trace, (size_t)run->config.output.trace, error))
         return -1;
     const struct shape input = run->graph->nodes[0].out;
@@ -162,6 +175,8 @@ void worker_release(struct worker *worker)
         backend->release(worker->device, worker->eval_weights);
         backend->release(worker->device, worker->eval_stats);
     }
+    if (worker->decays)
+        backend->release(worker->device, worker->decays);
     feed_close(&worker->feed);
     feed_close(&worker->eval_feed);
     close_events(worker);

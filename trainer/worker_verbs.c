@@ -49,33 +49,43 @@ static struct verdict own_verdict(struct worker *worker)
     return worker->verdict;
 }
 
-void worker_local_step(struct worker *worker, int bucket, const struct local_pass *pass)
+/* Over [from, from + n) of the bucket, whose elements all have that decay, or each what the mask says. */
+static void local_over(struct worker *worker, const struct bucket *row, const struct local_pass *pass, size_t from, size_t n, float weight_decay)
+{
+    struct local_pass part = *pass;
+    part.n = n;
+    part.w += from;
+    part.g += from;
+    part.m = pass->m ? pass->m + from : NULL;
+    part.l = worker->weights + row->begin + from;
+    part.weight_decay = weight_decay;
+    if (pass->compensation.backup) {
+        part.compensation.now += from;
+        part.compensation.backup += from;
+        part.compensation.mean_square = pass->compensation.mean_square ? pass->compensation.mean_square + from : NULL;
+    }
+    worker->run->backend->local(worker->device, &part);
+}
+
+void worker_local_step(struct worker *worker, int bucket, const struct local_pass *given)
 {
     const struct run *run = worker->run;
     const struct bucket *row = &run->buckets.rows[bucket];
+    float weight_decay = (float)run->config.optimizer.weight_decay;
     int64_t began = door_now_ns();
     const struct verdict verdict = own_verdict(worker);
+    struct local_pass pass = *given;
     if (verdict.skip) {
-        worker_adopt(worker, bucket, pass->w);
+        worker_adopt(worker, bucket, pass.w);
         return;
     }
-    for (int i = 0; i < row->n_stretches; i++) {
+    pass.factor = verdict.factor;
+    pass.decays = worker->decays ? worker->decays + row->begin / 32 : NULL;
+    if (pass.decays)
+        local_over(worker, row, &pass, 0, row->end - row->begin, weight_decay);
+    for (int i = 0; i < row->n_stretches && !pass.decays; i++) {
         const struct stretch *stretch = &run->buckets.stretches[row->first_stretch + i];
-        struct local_pass part = *pass;
-        size_t from = stretch->begin - row->begin;
-        part.n = stretch->end - stretch->begin;
-        part.factor = verdict.factor;
-        part.w += from;
-        part.g += from;
-        part.m = pass->m ? pass->m + from : NULL;
-        part.l = worker->weights + stretch->begin;
-        part.weight_decay = stretch->decay ? (float)run->config.optimizer.weight_decay : 0;
-        if (pass->compensation.backup) {
-            part.compensation.now += from;
-            part.compensation.backup += from;
-            part.compensation.mean_square = pass->compensation.mean_square ? pass->compensation.mean_square + from : NULL;
-        }
-        run->backend->local(worker->device, &part);
+        local_over(worker, row, &pass, stretch->begin - row->begin, stretch->end - stretch->begin, stretch->decay ? weight_decay : 0);
     }
     end_local(worker, bucket, began);
 }
