@@ -56,6 +56,20 @@ cudaError_t cuda_launch_lrn(cudaStream_t stream, enum precision precision, size_
 cudaError_t cuda_launch_lrn_back(cudaStream_t stream, enum precision precision, size_t n, int channels, void *dx, const void *dy, const void *x, const float *base,
                                  const struct lrn_args *args);
 
+/* ---- pool.cu ---- */
+
+/* height x width: of a window. */
+struct pool_pass { int batch; struct shape in, out; int height, width, stride, pad; };
+
+/* Bytes in which a place of a window is kept. */
+static inline size_t cuda_pool_kept(const struct pool_pass *pass) { return (size_t)pass->height * (size_t)pass->width <= 256 ? sizeof(uint8_t) : sizeof(uint32_t); }
+
+/* kept: one for each element of y, which backward reads; NULL: nothing is kept. */
+cudaError_t cuda_launch_maxima(cudaStream_t stream, enum precision precision, const struct pool_pass *pass, void *y, void *kept, const void *x);
+cudaError_t cuda_launch_maxima_back(cudaStream_t stream, enum precision precision, const struct pool_pass *pass, void *dx, const void *dy, const void *kept);
+cudaError_t cuda_launch_averages(cudaStream_t stream, enum precision precision, const struct pool_pass *pass, void *y, const void *x);
+cudaError_t cuda_launch_averages_back(cudaStream_t stream, enum precision precision, const struct pool_pass *pass, void *dx, const void *dy);
+
 /* ---- loss.cu ---- */
 
 struct sample_loss { double norm, entropy; int before; }; /* log of the sum of exponentials; classes that stand before the label */

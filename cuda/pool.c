@@ -1,88 +1,58 @@
-/* Pooling by cuDNN, whose own interface for it takes every precision in NHWC: it reads input and output again backward, so nothing is kept. A maximum passes a NaN on. */
-#include "cuda/cudnn_type.h"
+/* Pooling. A maximum keeps for backward which place of its window it came from, so that backward reads neither input nor output: one byte an element where a window has
+ * up to 256 places, else four. */
+#include "cuda/activations.h"
 #include "cuda/op.h"
-#include "cuda/status.h"
 
-struct pooling {
+struct pool {
     struct cuda_op head;
-    cudnnPoolingDescriptor_t window;
-    cudnnTensorDescriptor_t x, y;
+    struct pool_pass pass;
+    bool maximum;
 };
-
-static const float one = 1, zero = 0;
-
-static int check(const struct op_request *request, cudnnStatus_t status, const char *doing, struct error *error)
-{
-    return cuda_status_cudnn(request->device->ordinal, status, doing, error);
-}
 
 static int forward(struct op *op, const struct step *step, struct error *error)
 {
-    const struct pooling *self = (const struct pooling *)op;
+    const struct pool *self = (const struct pool *)op;
     const struct op_request *request = &self->head.request;
+    const struct tensor *x = request->inputs[0], *y = request->output;
+    const cudaStream_t stream = request->device->stream;
+    void *kept = op->saved_bytes ? op->saved : NULL;
     (void)step;
-    return check(request, cudnnPoolingForward(request->device->cudnn, self->window, &one, self->x, request->inputs[0]->data, &zero, self->y, request->output->data), "pooling, forward", error);
+    const cudaError_t status = self->maximum ? cuda_launch_maxima(stream, y->precision, &self->pass, y->data, kept, x->data)
+                                             : cuda_launch_averages(stream, y->precision, &self->pass, y->data, x->data);
+    return cuda_try(request->device, status, "pooling", error);
 }
 
 static int backward(struct op *op, const struct step *step, struct error *error)
 {
-    const struct pooling *self = (const struct pooling *)op;
+    const struct pool *self = (const struct pool *)op;
     const struct op_request *request = &self->head.request;
     const struct tensor *x = request->inputs[0], *y = request->output;
+    const cudaStream_t stream = request->device->stream;
     (void)step;
     if (!x->gradient)
         return 0;
-    return check(request, cudnnPoolingBackward(request->device->cudnn, self->window, &one, self->y, y->data, self->y, y->gradient, self->x, x->data, &zero, self->x, x->gradient),
-                 "pooling, backward", error);
+    const cudaError_t status = self->maximum ? cuda_launch_maxima_back(stream, y->precision, &self->pass, x->gradient, y->gradient, op->saved)
+                                             : cuda_launch_averages_back(stream, y->precision, &self->pass, x->gradient, y->gradient);
+    return cuda_try(request->device, status, "pooling, backward", error);
 }
 
-static void release(struct op *op)
+static struct pool_pass pass_of(const struct op_request *request, const struct pool_args *args)
 {
-    struct pooling *self = (struct pooling *)op;
-    if (self->window)
-        cudnnDestroyPoolingDescriptor(self->window);
-    if (self->x)
-        cudnnDestroyTensorDescriptor(self->x);
-    if (self->y)
-        cudnnDestroyTensorDescriptor(self->y);
-    cuda_op_free(op);
-}
-
-static int describe_tensor(const struct op_request *request, cudnnTensorDescriptor_t *descriptor, const struct tensor *tensor, struct error *error)
-{
-    const struct shape shape = tensor->shape;
-    if (check(request, cudnnCreateTensorDescriptor(descriptor), "describing a tensor", error))
-        return -1;
-    return check(request, cudnnSetTensor4dDescriptor(*descriptor, CUDNN_TENSOR_NHWC, cudnn_type(tensor->precision), tensor->batch, shape.c, shape.h, shape.w), "describing a tensor", error);
-}
-
-static int describe(struct pooling *self, const struct pool_args *args, struct error *error)
-{
-    const struct op_request *request = &self->head.request;
     const struct shape in = request->inputs[0]->shape;
-    const cudnnPoolingMode_t mode = args->kind == POOL_MAX ? CUDNN_POOLING_MAX_DETERMINISTIC : CUDNN_POOLING_AVERAGE_COUNT_EXCLUDE_PADDING;
     const bool whole = args->size == 0;
-    const int height = whole ? in.h : args->size, width = whole ? in.w : args->size, stride = whole ? 1 : args->stride;
-    if (describe_tensor(request, &self->x, request->inputs[0], error) || describe_tensor(request, &self->y, request->output, error))
-        return -1;
-    if (check(request, cudnnCreatePoolingDescriptor(&self->window), "describing a window", error))
-        return -1;
-    return check(request, cudnnSetPooling2dDescriptor(self->window, mode, CUDNN_PROPAGATE_NAN, height, width, args->pad, args->pad, stride, stride), "describing a window", error);
+    return (struct pool_pass){ .batch = request->batch, .in = in, .out = request->output->shape, .height = whole ? in.h : args->size, .width = whole ? in.w : args->size,
+                               .stride = whole ? 1 : args->stride, .pad = args->pad };
 }
 
 int cuda_pool(struct op **op, const struct op_request *request, const struct pool_args *args, struct error *error)
 {
-    static const struct op_calls calls = { .forward = forward, .backward = backward, .free = release };
-    cudnnHandle_t handle;
-    if (cuda_cudnn(request->device, &handle, error))
-        return -1;
-    struct pooling *self = cuda_op_new(sizeof *self, &calls, request, error);
+    static const struct op_calls calls = { .forward = forward, .backward = backward, .free = cuda_op_free };
+    struct pool *self = cuda_op_new(sizeof *self, &calls, request, error);
     if (!self)
         return -1;
-    if (describe(self, args, error)) {
-        release(&self->head.op);
-        return -1;
-    }
+    self->pass = pass_of(request, args);
+    self->maximum = args->kind == POOL_MAX;
+    self->head.op.saved_bytes = self->maximum && request->want_gradient[0] ? cuda_elements(request->output) * cuda_pool_kept(&self->pass) : 0;
     *op = &self->head.op;
     return 0;
 }

@@ -40,6 +40,7 @@
     X(schedule) \
     X(trainer_parts) \
     X(ops) \
+    X(pool) \
     X(winograd) \
     X(gradients) \
     X(flat) \
