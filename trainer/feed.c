@@ -20,7 +20,7 @@ static int open_place(struct feed *feed, struct feed_place *place, struct error 
     if (allocate(feed, &index, sizeof *place->index, error))
         return -1;
     place->index = index;
-    return feed->backend->event_open(&place->in, feed->device, error) || feed->backend->event_open(&place->used, feed->device, error) ? -1 : 0;
+    return feed->backend->event_open(&place->in, feed->feeder, error) || feed->backend->event_open(&place->used, feed->device, error) ? -1 : 0;
 }
 
 int feed_open(struct feed *feed, const struct backend *backend, struct device *device, struct device *feeder, int batch, struct shape shape, struct error *error)

@@ -265,7 +265,7 @@ static int work(struct server *server, struct error *error)
             return -1;
         if (take_all(server, &any, error))
             return -1;
-        if (server_evaluate_if_due(server, error) || server_snapshot_advance(server, &released, error) || shards_check(&server->shards, error))
+        if (server_evaluate_if_due(server, error) || server_snapshot_advance(server, &released, error) || server_check(server, error))
             return -1;
         if (released && serve_all_pending(server, error))
             return -1;

@@ -31,6 +31,9 @@ struct device *server_ferry(const struct server *server, int worker, int bucket)
 /* Waits for everything that was enqueued for the server. */
 int server_sync(const struct server *server, struct error *error);
 
+/* Whether any of it has failed so far; waits for nothing. */
+int server_check(const struct server *server, struct error *error);
+
 /* Before a reply is sent: what it names is on its way to the worker. */
 void server_deliver(struct server *server, int worker, int bucket, enum reply_kind kind, uint32_t slot);
 

@@ -132,13 +132,22 @@ void server_post_close(struct server *server)
     }
 }
 
+static int for_workers(const struct server *server, int (*ask)(struct device *device, struct error *error), struct error *error)
+{
+    for (int k = 0; k < server->run->k; k++)
+        if ((server->ferries[k] && ask(server->ferries[k], error)) || (k < server->replicas.n && ask(server->replicas.orders[k], error)))
+            return -1;
+    return 0;
+}
+
 int server_sync(const struct server *server, struct error *error)
 {
-    const struct run *run = server->run;
-    for (int k = 0; k < run->k; k++)
-        if ((server->ferries[k] && run->backend->sync(server->ferries[k], error)) || (k < server->replicas.n && run->backend->sync(server->replicas.orders[k], error)))
-            return -1;
-    return shards_sync(&server->shards, error);
+    return for_workers(server, server->run->backend->sync, error) || shards_sync(&server->shards, error) ? -1 : 0;
+}
+
+int server_check(const struct server *server, struct error *error)
+{
+    return for_workers(server, server->run->backend->check, error) || shards_check(&server->shards, error) ? -1 : 0;
 }
 
 static float *in_place(const struct server *server, int worker, int turn, int bucket)
