@@ -6,11 +6,16 @@
 #include "cuda/status.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* Streams that share a queue to the hardware wait for each other's waits. CUDA makes eight, fewer than a server and two workers on one GPU have streams; it asks when it starts. */
+static void ask_for_queues(void) { setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 0); }
 
 int cuda_gpus(struct error *why)
 {
     int n = 0;
+    ask_for_queues();
     if (cuda_status(-1, cudaGetDeviceCount(&n), NULL, why) == 0 && n == 0)
         fail(why, EXIT_DEVICE, "cuda: there is no GPU");
     cudaGetLastError(); /* a machine without GPUs is none that failed */

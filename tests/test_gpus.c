@@ -12,6 +12,7 @@
 #endif
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void assert_says(const struct error *error, const char *words)
@@ -123,6 +124,7 @@ static void without_gpus_there_is_a_reason(void **state)
     char versions[256];
     int n = cuda_gpus(&why);
     (void)state;
+    assert_non_null(getenv("CUDA_DEVICE_MAX_CONNECTIONS"));
     assert_true(n == 0 ? why.code == EXIT_DEVICE && *why.text : n > 0 && why.code == 0);
     cuda_versions(versions, sizeof versions);
     assert_non_null(strstr(versions, "CUDA "));
