@@ -258,49 +258,6 @@ static void products(void **state)
     cublasLtDestroy(handle);
 }
 
-/* ---- pooling ---- */
-
-static void pooling(void **state)
-{
-    enum { N = 2, C = 3, H = 5, W = 7, P = 3, Q = 4 };
-    struct vector x = vector_new(N * C * H * W, NUMBER_FP32, 8), y = vector_new(N * C * P * Q, NUMBER_FP32, 9);
-    struct vector dx = vector_new(N * C * H * W, NUMBER_FP32, 10), dy = vector_new(N * C * P * Q, NUMBER_FP32, 11);
-    double y_want[N * C * P * Q], dx_want[N * C * H * W] = { 0 };
-    cudnnHandle_t handle;
-    cudnnTensorDescriptor_t in, out;
-    cudnnPoolingDescriptor_t window;
-    const float one = 1, zero = 0;
-    (void)state;
-    for (int i = 0; i < N * C * P * Q; i++) {
-        const int c = i % C, q = i / C % Q, p = i / C / Q % P, n = i / C / Q / P;
-        int best = -1;
-        for (int j = 0; j < 9; j++) {
-            const int h = 2 * p - 1 + j / 3, w = 2 * q - 1 + j % 3, at = ((n * H + h) * W + w) * C + c;
-            if (h >= 0 && h < H && w >= 0 && w < W && (best < 0 || x.values[at] > x.values[best]))
-                best = at;
-        }
-        y_want[i] = x.values[best];
-        dx_want[best] += dy.values[i];
-    }
-    assert_int_equal(cudnnCreate(&handle), 0);
-    assert_int_equal(cudnnCreateTensorDescriptor(&in), 0);
-    assert_int_equal(cudnnCreateTensorDescriptor(&out), 0);
-    assert_int_equal(cudnnCreatePoolingDescriptor(&window), 0);
-    assert_int_equal(cudnnSetTensor4dDescriptor(in, CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, N, C, H, W), 0);
-    assert_int_equal(cudnnSetTensor4dDescriptor(out, CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, N, C, P, Q), 0);
-    assert_int_equal(cudnnSetPooling2dDescriptor(window, CUDNN_POOLING_MAX_DETERMINISTIC, CUDNN_PROPAGATE_NAN, 3, 3, 1, 1, 2, 2), 0);
-    assert_int_equal(cudnnPoolingForward(handle, window, &one, in, x.data, &zero, out, y.data), 0);
-    assert_int_equal(cudnnPoolingBackward(handle, window, &one, out, y.data, out, dy.data, in, x.data, &zero, in, dx.data), 0);
-    vector_read(&y);
-    vector_read(&dx);
-    close_to(&y, y_want, 0, "maxima");
-    close_to(&dx, dx_want, 1e-6, "maxima's gradient");
-    cudnnDestroyPoolingDescriptor(window);
-    cudnnDestroyTensorDescriptor(in), cudnnDestroyTensorDescriptor(out);
-    cudnnDestroy(handle);
-    vector_free(&x), vector_free(&y), vector_free(&dx), vector_free(&dy);
-}
-
 /* ---- collectives ---- */
 
 enum { RANKS = 2, FLOATS = 1000 };
@@ -408,8 +365,8 @@ static void a_rank_that_stays_away(void **state)
 int test_emulated_libraries(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(convolutions), cmocka_unit_test(engines_differ), cmocka_unit_test(products),
-        cmocka_unit_test(pooling),      cmocka_unit_test(collectives),    cmocka_unit_test(collectives_that_cannot_end), cmocka_unit_test(a_rank_that_stays_away),
+        cmocka_unit_test(convolutions), cmocka_unit_test(engines_differ), cmocka_unit_test(products), cmocka_unit_test(collectives),
+        cmocka_unit_test(collectives_that_cannot_end), cmocka_unit_test(a_rank_that_stays_away),
     };
     return cmocka_run_group_tests_name("emulated_libraries", tests, NULL, NULL);
 }
