@@ -1,5 +1,6 @@
 /* The reductions of batch normalization: blocks sum stretches of rows in fp32; of each tile of channels the last block to be done puts the parts together in doubles, in an
- * order that does not depend on which one that is.
+ * order that does not depend on which one that is. They go from the last row to the first: the last rows are what was written last, the first ones what the pass behind reads first,
+ * and either may still lie in the second cache.
  *
  * Moments: a thread sums deviations from its own first value, so nothing cancels wherever the mean lies: were that value far from the others, the deviation would be in the
  * variance itself. Parts are merged by their means (Chan, Golub, LeVeque 1979). */
@@ -31,10 +32,10 @@ template <typename T, int V> __device__ void spread_of_stretch(struct batchnorm_
     struct batchnorm_spread own[V] = {};
     int n = 0;
     if (c < channels && first_row() < rows) {
-        const several<T, V> first = load<T, V>(x + first_row() * (size_t)channels + (size_t)c);
+        const several<T, V> first = load<T, V>(x + (rows - 1 - first_row()) * (size_t)channels + (size_t)c);
 #pragma unroll 4
         for (size_t row = first_row(); row < rows; row += next_row(), n++) {
-            const several<T, V> values = load<T, V>(x + row * (size_t)channels + (size_t)c);
+            const several<T, V> values = load<T, V>(x + (rows - 1 - row) * (size_t)channels + (size_t)c);
             for (int v = 0; v < V; v++) {
                 const float d = widen(values.at[v]) - widen(first.at[v]);
                 sum[v] += d;
@@ -93,7 +94,7 @@ template <typename T, int V> __device__ void sums_of_stretch(const struct batchn
         centre[v] = pass->mean[c + v];
 #pragma unroll 4
     for (size_t row = c < channels ? first_row() : pass->rows; row < pass->rows; row += next_row()) {
-        const size_t at = row * (size_t)channels + (size_t)c;
+        const size_t at = (pass->rows - 1 - row) * (size_t)channels + (size_t)c;
         const several<T, V> d = load<T, V>(dy + at), values = load<T, V>(x + at);
         const unsigned bits = passing<T, V>(pass->passes, y, at);
         for (int v = 0; v < V; v++) {
