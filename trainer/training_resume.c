@@ -96,6 +96,8 @@ static int check_fixed(const struct training *training, const struct config *bef
         if (strcmp(was, is) != 0)
             return fail(error, EXIT_USAGE, "%s: [%s] %s: want %s, as in the checkpoint, got %s", training->config_path ? training->config_path : "--set", row->section, row->key, was, is);
     }
+    if (training->config.train.precision == PRECISION_FP16 && before->train.precision != PRECISION_FP16)
+        return fail(error, EXIT_USAGE, "%s: [train] precision: the checkpoint's run kept no loss scale: want fp32 or bf16, got fp16", training->config_path ? training->config_path : "--set");
     if (before->train.algorithm != ALGORITHM_SSGD && before->train.algorithm != ALGORITHM_ODSGD && before->train.bucket_kib != training->config.train.bucket_kib)
         return fail(error, EXIT_USAGE, "%s: [train] bucket_kib: want %lld, as in the checkpoint of an asynchronous run, got %lld", training->config_path ? training->config_path : "--set",
                     (long long)before->train.bucket_kib, (long long)training->config.train.bucket_kib);
