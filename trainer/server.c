@@ -265,12 +265,14 @@ static int work(struct server *server, struct error *error)
             return -1;
         if (take_all(server, &any, error))
             return -1;
-        if (server_evaluate_if_due(server, error) || server_snapshot_advance(server, &released, error) || server_check(server, error))
+        if (server_evaluate_if_due(server, error) || server_snapshot_advance(server, &released, error))
             return -1;
         if (released && serve_all_pending(server, error))
             return -1;
         if (any)
             continue;
+        if (server_check(server, error)) /* not while workers wait for answers: it asks the GPUs, one stream after another */
+            return -1;
         if (at_rest(server) && rest(server, &over, error))
             return -1;
         if (at_rest(server) && over)
