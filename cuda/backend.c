@@ -4,19 +4,27 @@
 
 enum { CAPABILITY_FP16 = 70, CAPABILITY_BF16 = 80 }; /* the first whose tensor cores take it; 80 for 8.0 */
 
+/* A GPU that cannot be asked says why to whoever opens it. */
+static bool is_older(int gpu, int capability)
+{
+    int major = 0, minor = 0;
+    bool asked = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, gpu) == cudaSuccess && cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, gpu) == cudaSuccess;
+    cudaGetLastError();
+    return asked && 10 * major + minor < capability;
+}
+
 /* All GPUs that this process sees: the program may open any of them. */
 static bool offers(enum precision precision)
 {
-    int gpus = 0, major = 0, minor = 0, wanted = precision == PRECISION_BF16 ? CAPABILITY_BF16 : precision == PRECISION_FP16 ? CAPABILITY_FP16 : 0;
-    if (cudaGetDeviceCount(&gpus) != cudaSuccess) {
-        cudaGetLastError();
-        return false;
-    }
-    for (int i = 0; i < gpus; i++)
-        if (cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, i) != cudaSuccess || cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, i) != cudaSuccess ||
-            10 * major + minor < wanted)
+    int gpus = 0, wanted = precision == PRECISION_BF16 ? CAPABILITY_BF16 : precision == PRECISION_FP16 ? CAPABILITY_FP16 : 0;
+    cudaError_t status = cudaGetDeviceCount(&gpus);
+    cudaGetLastError();
+    for (int i = 0; i < gpus && status == cudaSuccess; i++)
+        if (is_older(i, wanted))
             return false;
-    return gpus > 0;
+    if (status == cudaErrorNoDevice || status == cudaErrorInsufficientDriver)
+        return false;
+    return status != cudaSuccess || gpus > 0;
 }
 
 const struct backend backend_cuda = {
