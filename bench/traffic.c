@@ -73,6 +73,7 @@ static int simple(struct op **op, const struct op_request *request, const char *
 /* A convolution, or a product over samples as rows. */
 static int product(struct op **op, const struct op_request *request, const char *kind, double window, bool relu, bool unpacked, struct error *error)
 {
+    const bool adds = request->add_gradient[0] && strcmp(kind, "convolution") == 0;
     const struct tensor *x = request->inputs[0], *y = request->output;
     const double in = size_of(x), out = size_of(y), weights = (double)request->params[0]->count, packed = weights * (y->precision == PRECISION_FP32 ? 4 : 2);
     const double multiply_adds = elements(y) * window;
@@ -89,7 +90,8 @@ static int product(struct op **op, const struct op_request *request, const char 
     if (unpacked)
         pass(&self->ways[1], packed + 4 * weights, 0);
     if (request->want_gradient[0])
-        pass(&self->ways[1], in + out + packed, multiply_adds);
+        pass(&self->ways[1], (adds ? 2 : 1) * in + out + packed, multiply_adds);
+    self->op.adds = adds;
     return 0;
 }
 

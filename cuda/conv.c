@@ -98,7 +98,11 @@ static int choose_filter(struct conv *self, struct error *error)
 
 static int choose_data(struct conv *self, struct error *error)
 {
-    if (choose(self, &self->data, PASS_DATA, self->weighted.head.request.precision, false, error))
+    const struct op_request *request = &self->weighted.head.request;
+    if (request->add_gradient[0] && choose(self, &self->data, PASS_DATA_ADDED, request->precision, false, error))
+        return -1;
+    self->weighted.head.op.adds = self->data.offered;
+    if (!self->data.offered && choose(self, &self->data, PASS_DATA, request->precision, false, error))
         return -1;
     return self->data.offered ? 0 : none_offered(self, "backward (data)", error);
 }

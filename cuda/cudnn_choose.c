@@ -71,7 +71,35 @@ static int run(void *context, int i, struct error *error)
     return cudnn_plan_run(&candidates->plans[i], candidates->data, candidates->workspace, error);
 }
 
-/* On zeros, in memory of its own. */
+/* Whether what the tensor held is still there when zeros were added. No engine that the library offers should fail this; a wrong gradient would be told by nothing else. */
+static bool keeps_what_it_adds_to(struct candidates *candidates, int i, struct device *device)
+{
+    enum { PATTERN = 0x3c, PROBE = 4096 };
+    const size_t bytes = candidates->graph->bytes[candidates->graph->added - 1], probe = size_min(bytes, PROBE);
+    char *tensor = candidates->data[candidates->graph->added - 1];
+    unsigned char found[2][PROBE];
+    struct error refused = { 0 };
+    if (cudaMemsetAsync(tensor, PATTERN, bytes, device->stream) || run(candidates, i, &refused) ||
+        cudaMemcpyAsync(found[0], tensor, probe, cudaMemcpyDeviceToHost, device->stream) ||
+        cudaMemcpyAsync(found[1], tensor + bytes - probe, probe, cudaMemcpyDeviceToHost, device->stream) || cudaMemsetAsync(tensor, 0, bytes, device->stream) || cuda_drain(device)) {
+        cudaGetLastError(); /* a device that has failed says so again */
+        return false;
+    }
+    for (size_t at = 0; at < probe; at++)
+        if (found[0][at] != PATTERN || found[1][at] != PATTERN)
+            return false;
+    return true;
+}
+
+static void leave_out(struct candidates *candidates, int i)
+{
+    cudnn_plan_close(&candidates->plans[i]);
+    candidates->n--;
+    memmove(&candidates->plans[i], &candidates->plans[i + 1], (size_t)(candidates->n - i) * sizeof *candidates->plans);
+    memmove(&candidates->engines[i], &candidates->engines[i + 1], (size_t)(candidates->n - i) * sizeof *candidates->engines);
+}
+
+/* On zeros, in memory of its own. *fastest stays where none does what it should. */
 static int measure(struct candidates *candidates, int *fastest, struct device *device, struct error *error)
 {
     const struct cudnn_graph *graph = candidates->graph;
@@ -89,7 +117,10 @@ static int measure(struct candidates *candidates, int *fastest, struct device *d
         if (graph->bytes[i])
             candidates->data[k++] = at;
     candidates->workspace = at;
-    int result = cuda_fastest(device, candidates->n, run, candidates, fastest, error);
+    for (int i = candidates->n - 1; graph->added && i >= 0; i--)
+        if (!keeps_what_it_adds_to(candidates, i, device))
+            leave_out(candidates, i);
+    int result = candidates->n == 0 ? 0 : cuda_fastest(device, candidates->n, run, candidates, fastest, error);
     cuda_release(device, block);
     return result;
 }
@@ -100,12 +131,12 @@ static int choose(struct candidates *candidates, int *chosen, struct device *dev
     struct cudnn_engine engine;
     collect(candidates, CANDIDATES);
     *chosen = -1;
-    if (candidates->n == 0) {
+    if (candidates->n > 0 && measure(candidates, chosen, device, error))
+        return -1;
+    if (*chosen < 0) {
         choices_remember(machine, key, none);
         return 0;
     }
-    if (measure(candidates, chosen, device, error))
-        return -1;
     /* Another process may have chosen meanwhile: its choice is the one that later runs will read. */
     if (!stale && choices_find(machine, key, value) && cudnn_engine_read(&engine, value))
         for (int i = 0; i < candidates->n; i++)
@@ -147,7 +178,7 @@ int cudnn_choose(struct cudnn_plan *plan, bool *offered, struct device *device, 
         choices_lock();
         result = choose_by_notes(plan, &candidates, device, error);
         choices_unlock();
-    } else {
+    } else if (!graph->added) { /* what is not tried cannot be checked */
         collect(&candidates, 1);
         if (candidates.n)
             *plan = candidates.plans[0];

@@ -93,15 +93,19 @@ void cudnn_graph_convolution(struct cudnn_graph *graph, enum cudnn_pass pass, co
         { CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY, "filter", "a convolution backward for filters" },
+        { CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
+          CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
+          CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, "data added", "a convolution backward that adds" },
     };
-    const float one = 1, zero = 0;
+    const float one = 1, kept = pass == PASS_DATA_ADDED ? 1 : 0;
     cudnnBackendDescriptor_t how = convolution(graph, window), made = part(graph, passes[pass].kind);
     set(graph, made, passes[pass].convolution, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &how);
     set(graph, made, passes[pass].alpha, CUDNN_TYPE_FLOAT, 1, &one);
-    set(graph, made, passes[pass].beta, CUDNN_TYPE_FLOAT, 1, &zero);
+    set(graph, made, passes[pass].beta, CUDNN_TYPE_FLOAT, 1, &kept);
     set(graph, made, passes[pass].x, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &graph->tensors[x]);
     set(graph, made, passes[pass].w, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &graph->tensors[w]);
     set(graph, made, passes[pass].y, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &graph->tensors[y]);
+    graph->added = pass == PASS_DATA_ADDED ? x + 1 : graph->added;
     struct text about = telling(graph);
     text_add(&about, "%s(%d,%d,%d) stride %lld pad %lld ", passes[pass].name, x, w, y, (long long)window->stride, (long long)window->pad);
     operation(graph, made, passes[pass].what);

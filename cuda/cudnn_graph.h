@@ -25,6 +25,7 @@ struct cudnn_graph {
     cudnnBackendDescriptor_t tensors[GRAPH_TENSORS], operations[GRAPH_OPERATIONS], whole;
     size_t bytes[GRAPH_TENSORS];                 /* 0: virtual */
     int n_tensors, n_operations;
+    int added;                                   /* 1 + the number of the tensor that a convolution adds to; 0: none */
     cudnnDataType_t type;                        /* the first tensor's */
     struct error error;                          /* the first failure */
     char about[GRAPH_ABOUT];                     /* types, shapes and operations: equal where the graphs are */
@@ -32,7 +33,7 @@ struct cudnn_graph {
 
 struct cudnn_window { int64_t stride, pad; };
 
-enum cudnn_pass { PASS_FORWARD, PASS_DATA, PASS_FILTER };
+enum cudnn_pass { PASS_FORWARD, PASS_DATA, PASS_FILTER, PASS_DATA_ADDED };
 
 void cudnn_graph_begin(struct cudnn_graph *graph, struct cudnn_target target);
 
@@ -40,7 +41,8 @@ void cudnn_graph_begin(struct cudnn_graph *graph, struct cudnn_target target);
 int cudnn_graph_tensor(struct cudnn_graph *graph, cudnnDataType_t type, const int64_t dims[4]);
 int cudnn_graph_virtual(struct cudnn_graph *graph, cudnnDataType_t type, const int64_t dims[4]);
 
-/* Cross-correlation in fp32 sums: x and w to y, or w and y to x, or x and y to w. */
+/* Cross-correlation in fp32 sums: x and w to y, or w and y to x, or x and y to w. PASS_DATA_ADDED: w and y are added to what x holds,
+ * summed in fp32 and rounded once. */
 void cudnn_graph_convolution(struct cudnn_graph *graph, enum cudnn_pass pass, const struct cudnn_window *window, int x, int w, int y);
 
 /* y = x + b, broadcast where b's dimension is 1. */

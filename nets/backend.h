@@ -75,6 +75,7 @@ struct op {
     size_t scratch_bytes; /* wanted while forward or backward runs; shared by all operations of a plan */
     size_t saved_bytes;   /* its own as long as the plan lives, zero at first: what forward leaves for backward, packed weights */
     int in_place;         /* 1 + the number of the input whose gradient backward can write where the output's lies, both of the same bytes; 0: none */
+    unsigned adds;        /* a bit for each input to whose gradient, where the request has add_gradient, backward adds; it writes the others, which the plan adds */
     void *scratch, *saved; /* bound by the plan, aligned to 64 */
 };
 
@@ -86,6 +87,7 @@ struct op_request {
     int batch;
     const struct tensor *inputs[NODE_INPUTS]; /* pointers stay valid for the operation's life; data and gradient are bound later */
     bool want_gradient[NODE_INPUTS];
+    bool add_gradient[NODE_INPUTS];           /* backward, operations that come before this one will have written to it: see `adds` */
     int n_inputs;
     struct tensor *output;                    /* shape, batch and precision are set */
     const struct param *params[NODE_PARAMS];  /* weight, bias: NULL where there is none. Borrowed: the graph's */

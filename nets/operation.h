@@ -8,7 +8,7 @@
 /* A node with what was fused onto it.
  *
  * A tensor read by one operation has one gradient. Where several read it, the last of them writes the producer's own gradient buffer
- * (it is the first to run backward); each of the others writes that of a view, which is added right after. */
+ * (it is the first to run backward); each of the others writes that of a view, which is added right after, or adds to it where it can. */
 struct operation {
     struct op *op;
     const struct node *node;            /* the first of the chain: name, parameters */
@@ -18,7 +18,8 @@ struct operation {
     struct tensor output;
     struct tensor *inputs[NODE_INPUTS]; /* the producer's output, or the view */
     struct tensor views[NODE_INPUTS];
-    struct tensor *sums[NODE_INPUTS];   /* where a view's gradient is added; NULL: no view */
+    struct tensor *sums[NODE_INPUTS];   /* where a view's gradient is added; NULL: no view, or the operation adds */
+    struct tensor *added[NODE_INPUTS];  /* whose gradient is also the view's, and added to; NULL: none */
     bool differentiable;                /* it or something before it has parameters */
     bool backward;                      /* it runs backward in this plan */
     size_t begin, end;                  /* of its parameters in the canonical vector */

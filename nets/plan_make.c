@@ -119,6 +119,7 @@ static void connect(struct plan *plan, int number, struct op_request *request)
         operation->differentiable |= producer->differentiable;
         request->inputs[k] = operation->inputs[k];
         request->want_gradient[k] = want;
+        request->add_gradient[k] = operation->sums[k] != NULL;
     }
 }
 
@@ -141,6 +142,11 @@ static int prepare(struct plan *plan, int number, struct error *error)
     connect(plan, number, &request);
     if (node->layer->prepare(plan->request.backend, &operation->op, &request, &operation->args, error))
         return -1;
+    for (int k = 0; k < operation->n_inputs; k++)
+        if (operation->sums[k] && operation->op->adds >> k & 1) {
+            operation->added[k] = operation->sums[k];
+            operation->sums[k] = NULL;
+        }
     operation->backward = plan->request.training && operation->differentiable;
     ASSERT(!operation->backward || operation->op->calls->backward);
     return 0;
@@ -192,7 +198,7 @@ static int list_spans(struct plan *plan, struct span **list)
         want(list, &n, output->bytes, i, last_use(plan, i), &output->data);
         for (int k = 0; k < operation->n_inputs; k++) {
             struct operation *producer = &plan->operations[plan->owner[operation->from[k]]];
-            if (in_place(operation, k))
+            if (in_place(operation, k) || operation->added[k])
                 continue;
             if (operation->sums[k])
                 want(list, &n, producer->output.bytes, now, now, &operation->views[k].gradient);
@@ -223,13 +229,17 @@ static int bind(struct plan *plan, struct span **list, int n, struct error *erro
         operation->op->scratch = base + plan->bytes;
         kept += round_up(operation->op->saved_bytes, DOOR_ALIGNMENT);
         for (int k = 0; k < operation->n_inputs; k++)
-            if (operation->sums[k])
-                operation->views[k].data = operation->sums[k]->data;
+            if (operation->inputs[k] == &operation->views[k])
+                operation->views[k].data = (operation->sums[k] ? operation->sums[k] : operation->added[k])->data;
     }
     for (int i = plan->n - 1; i >= 0; i--)
         for (int k = 0; k < plan->operations[i].n_inputs; k++)
             if (in_place(&plan->operations[i], k))
                 plan->operations[i].inputs[k]->gradient = plan->operations[i].output.gradient;
+    for (int i = 0; i < plan->n; i++)
+        for (int k = 0; k < plan->operations[i].n_inputs; k++)
+            if (plan->operations[i].added[k])
+                plan->operations[i].views[k].gradient = plan->operations[i].added[k]->gradient;
     plan->bytes += scratch;
     return 0;
 }

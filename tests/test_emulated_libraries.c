@@ -100,7 +100,7 @@ static void reference(const struct conv_case *s, const struct conv_data *data, e
             const int64_t x_at = ((n * s->h + h) * s->w + w) * s->c + c, w_at = k * s->size * s->size * s->c + j;
             if (pass == PASS_FORWARD)
                 to[i] += (double)data->x.values[x_at] * data->w.values[w_at];
-            else if (pass == PASS_DATA)
+            else if (pass == PASS_DATA || pass == PASS_DATA_ADDED)
                 to[x_at] += (double)data->y.values[i] * data->w.values[w_at];
             else
                 to[w_at] += (double)data->y.values[i] * data->x.values[x_at];
@@ -145,13 +145,15 @@ static void convolutions(void **state)
     assert_int_equal(cudnnCreate(&handle), CUDNN_STATUS_SUCCESS);
     for (size_t c = 0; c < sizeof conv_cases / sizeof *conv_cases; c++)
         for (int number = NUMBER_FP32; number <= NUMBER_FP16; number++)
-            for (int pass = PASS_FORWARD; pass <= PASS_FILTER; pass++) {
+            for (int pass = PASS_FORWARD; pass <= PASS_DATA_ADDED; pass++) {
                 struct conv_data data = conv_data(&conv_cases[c], (enum number)number);
-                struct vector *out = pass == PASS_FORWARD ? &data.y : pass == PASS_DATA ? &data.x : &data.w;
+                struct vector *out = pass == PASS_FORWARD ? &data.y : pass == PASS_FILTER ? &data.w : &data.x;
                 double *want = calloc((size_t)out->n, sizeof *want);
                 struct cudnn_graph graph;
                 struct cudnn_engine engines[16];
                 graph_of(&graph, handle, &conv_cases[c], &data, (enum cudnn_pass)pass);
+                for (int64_t i = 0; pass == PASS_DATA_ADDED && i < out->n; i++)
+                    want[i] = out->values[i];
                 reference(&conv_cases[c], &data, (enum cudnn_pass)pass, want);
                 assert_int_equal(cudnn_graph_engines(&graph, CUDNN_HEUR_MODE_A, &(struct cudnn_rules){ true, true }, engines, 16), 1);
                 run_engine(&graph, &engines[0], &data);

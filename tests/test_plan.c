@@ -4,6 +4,7 @@
 #include "nets/arena.h"
 #include "nets/layers.h"
 #include "nets/network.h"
+#include "nets/operation.h"
 #include "tests/gpu.h"
 #include "tests/segment.h"
 #include "tests/tests.h"
@@ -284,6 +285,34 @@ static void test_gpu(void **state)
     }
 }
 
+/* Where a block begins its first convolution adds to the gradient that is there, by an engine that does so (one of the emulated library's does not). */
+static void test_gpu_adds(void **state)
+{
+    (void)state;
+    const struct backend *gpu = gpu_or_skip();
+    struct draws draws = { 43, 0 };
+    struct error error = { 0 };
+    struct graph graph;
+    struct whole whole;
+    int added = 0;
+    graph_init(&graph, "two blocks", &(struct input_args){ .c = 3, .h = 6, .w = 5, .std = { 1, 1, 1 } });
+    int x = residual(&graph, residual(&graph, conv_same(&graph, 0, 8, 3, &draws), &draws), &draws);
+    loss(&graph, linear(&graph, x, "out", CLASSES), 0);
+    if (graph_finish(&graph, &error))
+        fail_msg("%s", error.text);
+    whole_open(&whole, gpu, &graph, 5, true);
+    for (int i = 0; i < whole.plan->n; i++)
+        for (int k = 0; k < whole.plan->operations[i].n_inputs; k++) {
+            added += whole.plan->operations[i].added[k] != NULL;
+            assert_null(whole.plan->operations[i].sums[k]);
+        }
+    assert_int_equal(added, 2);
+    whole_close(&whole);
+    for (int p = 0; p < PRECISIONS; p++)
+        compare(gpu, (enum precision)p, &graph, 5, true, 6);
+    graph_release(&graph);
+}
+
 /* More filters than one launch packs. */
 static void test_gpu_packs(void **state)
 {
@@ -546,7 +575,7 @@ static void test_out_of_memory(void **state)
 int test_plan(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_graphs), cmocka_unit_test(test_gpu), cmocka_unit_test(test_gpu_packs), cmocka_unit_test(test_slope), cmocka_unit_test(test_repeats), cmocka_unit_test(test_arena), cmocka_unit_test(test_evaluation_takes_less),
+        cmocka_unit_test(test_random_graphs), cmocka_unit_test(test_gpu), cmocka_unit_test(test_gpu_adds), cmocka_unit_test(test_gpu_packs), cmocka_unit_test(test_slope), cmocka_unit_test(test_repeats), cmocka_unit_test(test_arena), cmocka_unit_test(test_evaluation_takes_less),
         cmocka_unit_test(test_hooks), cmocka_unit_test(test_hook_fails), cmocka_unit_test(test_step_allocates_nothing), cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("plan", tests, NULL, NULL);

@@ -108,8 +108,9 @@ cudnnStatus_t dnn_check_conv_operation(struct dnn_descriptor *operation)
     struct dnn_tensor x = dnn_tensor_of(dnn_part(operation, names->x)), w = dnn_tensor_of(dnn_part(operation, names->w));
     struct dnn_tensor y = dnn_tensor_of(dnn_part(operation, names->y));
     struct dnn_geometry geometry = dnn_geometry_of(dnn_part(operation, names->convolution));
-    if (dnn_real(operation, names->alpha, 0) != 1 || dnn_real(operation, names->beta, 1) != 0)
-        return dnn_refuse(CUDNN_STATUS_NOT_SUPPORTED, "convolution: only alpha 1 and beta 0 are emulated");
+    const double beta = dnn_real(operation, names->beta, -1);
+    if (dnn_real(operation, names->alpha, 0) != 1 || (beta != 0 && !(beta == 1 && operation->type == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR)))
+        return dnn_refuse(CUDNN_STATUS_NOT_SUPPORTED, "convolution: only alpha 1 and beta 0 are emulated, backward for data beta 1 too");
     if (x.dims[0] != y.dims[0] || y.dims[1] != w.dims[0] || x.dims[1] % w.dims[1] || w.dims[0] % (x.dims[1] / w.dims[1]))
         return dnn_refuse(CUDNN_STATUS_BAD_PARAM, "convolution: x has %lld samples of %lld channels, w %lld filters of %lld, y %lld samples of %lld",
                           (long long)x.dims[0], (long long)x.dims[1], (long long)w.dims[0], (long long)w.dims[1], (long long)y.dims[0], (long long)y.dims[1]);

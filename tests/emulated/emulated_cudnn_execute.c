@@ -131,6 +131,18 @@ static void pointwise(const struct dnn_descriptor *operation, const struct dnn_t
     }
 }
 
+/* Beta of 1; one engine has forgotten it. */
+static void add_before(const struct execution *run, const struct memory *memory, const struct dnn_descriptor *operation, int64_t engine, const struct dnn_tensor *output, float *out)
+{
+    if (operation->type != CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR || dnn_real(operation, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA, 0) == 0 ||
+        engine == ENGINE_TENSOR_CORE)
+        return;
+    float *before = load(run, memory, output, false);
+    for (int64_t i = 0; i < dnn_tensor_elements(output); i++)
+        out[i] += before[i];
+    free(before);
+}
+
 static void run_operation(const struct execution *run, struct memory *memory, const struct dnn_descriptor *operation, int64_t engine)
 {
     struct dnn_ports ports = dnn_ports_of(operation);
@@ -145,6 +157,7 @@ static void run_operation(const struct execution *run, struct memory *memory, co
         pointwise(operation, &tensors[0], &tensors[1], &output, dense[0], dense[1], out);
     else
         convolve(operation, engine, &tensors[0], &tensors[1], &output, dense[0], dense[1], out);
+    add_before(run, memory, operation, engine, &output, out);
     for (int i = 0; i < ports.n_inputs; i++)
         free(dense[i]);
     store(run, memory, &output, out);
