@@ -218,7 +218,7 @@ static int bind(struct plan *plan, struct span **list, int n, struct error *erro
         plan->bytes += round_up(plan->operations[i].op->saved_bytes, DOOR_ALIGNMENT);
         scratch = size_max(scratch, plan->operations[i].op->scratch_bytes);
     }
-    if (plan->request.backend->allocate(plan->request.device, &plan->memory, plan->bytes + scratch, "plan", error))
+    if (plan->request.backend->allocate(plan->request.device, &plan->memory, plan->bytes + scratch, "activations", error))
         return -1;
     char *base = plan->memory;
     for (int i = 0; i < n; i++)

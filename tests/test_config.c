@@ -363,6 +363,7 @@ static void keys_are_checked_together(void **state)
         { { "schedule.kind=step" }, "x: [schedule] steps: kind = step wants at least one epoch, got none" },
         { { "schedule.kind=one-cycle", "schedule.warmup_epochs=1" }, "x: [schedule] warmup_epochs: kind = one-cycle has a rise of its own (pct_start) and wants 0, got 1" },
         { { "schedule.steps=1,3,3" }, "x: [schedule] steps: want rising epochs, got 3 after 3" },
+        { { "workers.reduce=nccl", "train.algorithm=ssgd", "train.deterministic=true" }, "x: [workers] reduce: NCCL adds in an order of its own: want server with [train] deterministic = true, got nccl" },
         { { "workers.reduce=nccl" }, "x: [workers] reduce: nccl sums for [train] algorithm = ssgd alone" },
         { { "link.latency_us=1" }, "x: [link] latency_us: want bandwidth_gbps above 0 beside it, got 0" },
     };

@@ -193,7 +193,7 @@ static void refusals(void **state)
     static const struct { const char *set[3], *want; } cases[] = {
         { { "workers.devices=cuda:0,99" }, "GPUs 0 to" },
         { { "workers.devices=cuda:0,0", "workers.reduce=nccl", "train.algorithm=ssgd" }, "x: [workers] reduce: nccl wants a GPU for each worker, and workers 0 and 1 share cuda:0" },
-        { { "workers.devices=cuda:0,0", "workers.count=3" }, "x: [workers] count: want 0 or 2, as many as devices lists, got 3" },
+        { { "workers.devices=cuda:0,0", "workers.count=3" }, "x: [workers] count: want 0 or 2, as many as devices lists, got 3; with 0 the list decides" },
         { { "workers.devices=cuda:0,", }, "x: [workers] devices: want auto, cpu or a list as cuda:0,0,1, got \"cuda:0,\"" },
         { { "workers.devices=cuda:0", "workers.server=cuda:77" }, "x: [workers] server: want cuda:0 to cuda:" },
     };

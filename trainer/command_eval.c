@@ -19,7 +19,7 @@ static const char help[] =
     "  --data FOLDER  where the dataset is; default: where it was, else where data.path = auto finds it\n"
     "  --set          overrides the config in the file: data.test_limit=1000, cpu.backend=lanes\n"
     "  --weights      best (default): the moving average where the file has one, else the weights themselves (raw)\n"
-    "  --threads N    default: one for each core\n"
+    "  --threads N    default: one for each core; 2 on a GPU, each with a copy of the network\n"
     "  --output DIR   where confusion.png goes, a picture of which class was taken for which; default: CHECKPOINT's folder\n"
     "  --json         everything as JSON, the confusion matrix with it\n";
 
@@ -28,7 +28,7 @@ enum { MOST_THREADS = 256 };
 struct words {
     const char *checkpoint, *data, *output;
     enum weights_choice weights;
-    int64_t threads; /* 0: one for each core */
+    int64_t threads; /* 0: as many as suits */
     bool json;
     int n;           /* of all */
     char **all;
@@ -148,7 +148,8 @@ static int evaluate(const struct words *words, const struct model *model, const 
     int processors[MOST_THREADS];
     if (picture_path(words, config, path, sizeof path, error) || topology_read(&topology, error))
         return -1;
-    report.threads = words->threads ? (int)words->threads : topology.cores < MOST_THREADS ? topology.cores : MOST_THREADS;
+    int most = model->backend->host_memory ? MOST_THREADS : 2;
+    report.threads = words->threads ? (int)words->threads : topology.cores < most ? topology.cores : most;
     for (int i = 0; i < report.threads; i++)
         processors[i] = report.threads <= topology.cores ? topology.processors[i] : -1;
     int64_t began = door_now_ns();

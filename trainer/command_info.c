@@ -152,7 +152,7 @@ static int print_speeds(const struct graph *graph, struct error *error)
     }
     for (int p = 0; p < PRECISIONS; p++)
         if (best[p] >= 0)
-            printf("%s%s %.0f GFLOP/s (%s)", p ? ", " : "precision  ", precision_name((enum precision)p), operations / (double)shortest_ns[best[p]], candidates[best[p]].backend->name);
+            printf("%s%s %.0f GFLOP/s (%s)", p ? ", " : "cores      ", precision_name((enum precision)p), operations / (double)shortest_ns[best[p]], candidates[best[p]].backend->name);
     if (best[PRECISION_BF16] >= 0)
         printf(": %s is faster here", shortest_ns[best[PRECISION_BF16]] < shortest_ns[best[PRECISION_FP32]] ? "bf16" : "fp32");
     printf("; the CPU has %sbf16 instructions\n", has_bf16_instructions() ? "" : "no ");

@@ -85,6 +85,8 @@ int config_check(const struct config *config, const char *name, struct error *er
         return fail(error, EXIT_USAGE, "%s: [workers] reduce: nccl sums for [train] algorithm = ssgd alone", name);
     if (config->workers.reduce == REDUCE_NCCL && (config->optimizer.clip_norm > 0 || config->train.precision == PRECISION_FP16))
         return fail(error, EXIT_USAGE, "%s: [workers] reduce: clip_norm and fp16 want the server to see whole gradients: want server, got nccl", name);
+    if (config->workers.reduce == REDUCE_NCCL && config->train.deterministic == 1)
+        return fail(error, EXIT_USAGE, "%s: [workers] reduce: NCCL adds in an order of its own: want server with [train] deterministic = true, got nccl", name);
     if (config->link.latency_us > 0 && config->link.bandwidth_gbps == 0)
         return fail(error, EXIT_USAGE, "%s: [link] latency_us: want bandwidth_gbps above 0 beside it, got 0", name);
     return 0;

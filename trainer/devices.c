@@ -50,7 +50,7 @@ static int read_workers(struct devices *devices, const struct config *config, in
     if (read_list(devices, word, word + 5, name, error))
         return -1;
     if (count && count != devices->n)
-        return fail(error, EXIT_USAGE, "%s: [workers] count: want 0 or %d, as many as devices lists, got %lld", name, devices->n, (long long)count);
+        return fail(error, EXIT_USAGE, "%s: [workers] count: want 0 or %d, as many as devices lists, got %lld; with 0 the list decides", name, devices->n, (long long)count);
     for (int k = 0; k < devices->n; k++)
         if (devices->places[k] >= gpus)
             return fail(error, EXIT_USAGE, "%s: [workers] devices: want GPUs 0 to %d, got cuda:%d; onestep info lists them", name, gpus - 1, devices->places[k]);

@@ -60,8 +60,8 @@ int server_update(struct server *server, int64_t iteration, int bucket, bool for
     const float *gradients[WORKERS_MAX];
     const struct verdict *verdict = server_verdict(server, iteration, 0);
     struct update update = update_of(server, iteration, bucket);
-    int64_t began = door_now_ns();
     update.k = server_gradients(server, iteration, bucket, gradients);
+    int64_t began = door_now_ns(); /* where they are copied to the host, they have come */
     update.gradients = gradients;
     update.inv_k = 1.0f / (float)update.k * verdict->factor;
     update.w = at(server, version_slot(server, iteration), bucket);

@@ -109,6 +109,8 @@ static void keep_choices(struct config *config, const struct config *before)
 {
     if (strcmp(config->cpu.backend, "auto") == 0)
         snprintf(config->cpu.backend, sizeof config->cpu.backend, "%s", before->cpu.backend);
+    if (strcmp(config->workers.devices, "auto") == 0)
+        snprintf(config->workers.devices, sizeof config->workers.devices, "%s", before->workers.devices);
     if (config->train.precision == AUTOMATIC)
         config->train.precision = before->train.precision;
     if (!config->train.bucket_kib)
