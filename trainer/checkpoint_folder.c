@@ -64,7 +64,8 @@ static int gather(struct checkpoint_list *list, const char *folder, const char *
     memset(list, 0, sizeof *list);
     if (door_list_folder(folder, take_name, &gathering))
         return fail_errno(error, code, errno, "%s: cannot read the folder", folder);
-    qsort(list->iterations, (size_t)list->n, sizeof *list->iterations, newest_first);
+    if (list->n) /* else there is no array */
+        qsort(list->iterations, (size_t)list->n, sizeof *list->iterations, newest_first);
     return 0;
 }
 
