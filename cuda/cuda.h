@@ -16,9 +16,10 @@ struct cuda_settings {
     bool deterministic;     /* the same bits each time */
     size_t workspace_bytes; /* that an operation may take, at most */
     bool measure;           /* the fastest way is measured, and remembered on disk; otherwise the libraries' own first proposal is taken */
+    int first;              /* a GPU that is used: the host's memory is pinned by it, and none that is not asked for is touched */
 };
 
-/* Once, before a device is opened. Until then: none, no, 512 MiB, yes. */
+/* Once, before a device is opened. Until then: none, no, 512 MiB, yes, 0. */
 void cuda_configure(const struct cuda_settings *settings);
 
 struct gpu {

@@ -2,6 +2,7 @@
 #include "cuda/device.h"
 
 #include "base/sizes.h"
+#include "cuda/settings.h"
 
 #include <string.h>
 
@@ -36,11 +37,14 @@ void cuda_release(struct device *device, void *block)
     cuda_fail(device, cudaFree(block), "releasing memory");
 }
 
+/* A thread that has no GPU yet would begin with the first of all, which may be another's. */
 int cuda_allocate_host(void **block, size_t bytes, const char *what, struct error *error)
 {
     size_t wanted = size_max(bytes, 1);
     *block = NULL;
-    cudaError_t status = cudaHostAlloc(block, wanted, cudaHostAllocPortable);
+    cudaError_t status = cudaSetDevice(cuda_settings()->first);
+    if (status == cudaSuccess)
+        status = cudaHostAlloc(block, wanted, cudaHostAllocPortable);
     if (status == cudaErrorMemoryAllocation) {
         cudaGetLastError();
         return fail(error, EXIT_MEMORY, "out of memory: %s wants %zu bytes that stay where they are for the GPU", what, bytes);

@@ -104,7 +104,7 @@ static void settle_devices(struct session *session)
         config->workers.count = session->devices.n;
     if (config->train.deterministic == AUTOMATIC)
         config->train.deterministic = 1;
-    choose_gpu_settings(config);
+    choose_gpu_settings(config, &session->devices);
     session->backend = session->devices.n ? gpu_backend : fast ? &backend_lanes : &backend_reference;
 }
 

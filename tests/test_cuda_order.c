@@ -8,6 +8,7 @@
 #ifdef HAVE_CUDA
 #include "cuda/cuda.h"
 #include "cuda/device.h"
+#include "cuda/settings.h"
 #endif
 #ifdef EMULATED_CUDA
 #include "tests/emulated/emulated.h"
@@ -276,6 +277,30 @@ static void test_captured_events(void **state)
     check(gpu->finish(pair.made, &error), &error);
     gpu->captures->free(capture);
     pair_close(&pair);
+}
+
+/* The host's memory belongs to no device, but a thread has a GPU while it is allocated: one that is used, though the thread has asked for none. */
+static void test_pinned_by_a_used_gpu(void **state)
+{
+#ifdef HAVE_CUDA
+    const struct backend *gpu = gpu_or_skip();
+    struct cuda_settings before = *cuda_settings(), now = before;
+    struct error error = { 0 };
+    int gpus = 0, current = -1;
+    void *block;
+    cudaGetDeviceCount(&gpus);
+    cudaSetDevice(0);
+    now.first = gpus - 1;
+    cuda_configure(&now);
+    check(gpu->allocate_host(&block, 64, "test", &error), &error);
+    cuda_configure(&before);
+    cudaGetDevice(&current);
+    gpu->release_host(block);
+    assert_int_equal(current, gpus - 1);
+#else
+    gpu_or_skip();
+#endif
+    (void)state;
 }
 
 static void test_memory(void **state)
@@ -722,7 +747,8 @@ int test_cuda_order(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_events_on_one_gpu), cmocka_unit_test(test_events_between_gpus), cmocka_unit_test(test_threads), cmocka_unit_test(test_capture_twice),
-        cmocka_unit_test(test_captured_events), cmocka_unit_test(test_memory), cmocka_unit_test(test_no_such_gpu), cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_captured_events), cmocka_unit_test(test_memory), cmocka_unit_test(test_pinned_by_a_used_gpu),
+        cmocka_unit_test(test_no_such_gpu), cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_copies),
         cmocka_unit_test(test_reaches), cmocka_unit_test(test_collective_refused), cmocka_unit_test(test_collective),
 #ifdef HAVE_CUDA
         cmocka_unit_test(test_done), cmocka_unit_test(test_begin), cmocka_unit_test(test_urgency),

@@ -29,10 +29,11 @@ const struct backend *const gpu_backend = &backend_cuda;
 
 int choose_gpus(struct error *why) { return cuda_gpus(why); }
 
-void choose_gpu_settings(const struct config *config)
+void choose_gpu_settings(const struct config *config, const struct devices *devices)
 {
     cuda_configure(&(struct cuda_settings){
-        .tf32 = config->cuda.tf32, .deterministic = config->train.deterministic == 1, .workspace_bytes = (size_t)config->cuda.workspace_mib << 20, .measure = true });
+        .tf32 = config->cuda.tf32, .deterministic = config->train.deterministic == 1, .workspace_bytes = (size_t)config->cuda.workspace_mib << 20, .measure = true,
+        .first = devices->n ? devices->places[0] : 0 });
 }
 #else
 const struct backend *const gpu_backend = NULL;
@@ -43,7 +44,11 @@ int choose_gpus(struct error *why)
     return 0;
 }
 
-void choose_gpu_settings(const struct config *config) { (void)config; }
+void choose_gpu_settings(const struct config *config, const struct devices *devices)
+{
+    (void)config;
+    (void)devices;
+}
 #endif
 
 const struct backend *const host_backend = &backend_lanes;

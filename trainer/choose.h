@@ -13,8 +13,8 @@ extern const struct backend *const gpu_backend, *const host_backend; /* and whos
 /* GPUs that can be used; where there are none, 0 and the reason. */
 int choose_gpus(struct error *why);
 
-/* [cuda], and whether results must repeat: before a device is opened. */
-void choose_gpu_settings(const struct config *config);
+/* [cuda], whether results must repeat, and the GPUs that are used: before a device is opened. */
+void choose_gpu_settings(const struct config *config, const struct devices *devices);
 
 /* Whether [cpu] backend, or where it is auto a fast one, computes in [train] precision. */
 bool choose_offers(const struct config *config);

@@ -132,7 +132,7 @@ static int settle(struct training *training, struct error *error)
         config->train.bucket_kib = training->devices.n ? 4096 : 256;
     if (config->train.deterministic == AUTOMATIC)
         config->train.deterministic = repeats;
-    choose_gpu_settings(config);
+    choose_gpu_settings(config, &training->devices);
     return 0;
 }
 

@@ -39,7 +39,7 @@ int model_load(struct model *model, enum weights_choice choice, struct error *er
     const struct devices none = { 0 }, first = { .n = 1 };
     bool on_gpu = strcmp(config->workers.devices, "cpu") != 0 && choose_gpus(&why) > 0;
     if (on_gpu)
-        choose_gpu_settings(config);
+        choose_gpu_settings(config, &first);
     int stored = config->train.precision;
     if (!on_gpu && !choose_offers(config)) /* weights are fp32 whatever they were trained in */
         config->train.precision = PRECISION_FP32;
