@@ -181,10 +181,10 @@ static void print_libraries(void)
 
 static void print_lists(void)
 {
+    if (gpu_backend)
+        printf("%-10s %-18s %s\n", "on GPUs", gpu_backend->name, gpu_backend->help);
     for (int i = 0; backends[i]; i++)
         printf("%-10s %-18s %s\n", i ? "" : "backends", backends[i]->name, backends[i]->help);
-    if (gpu_backend)
-        printf("%-10s %-18s %s\n", "", gpu_backend->name, gpu_backend->help);
     for (int i = 0; networks[i]; i++)
         printf("%-10s %-18s %s\n", i ? "" : "networks", networks[i]->name, networks[i]->help);
     for (int i = 0; dataset_formats[i]; i++)
