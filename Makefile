@@ -58,10 +58,10 @@ endif
 
 VERSION := $(shell cat VERSION)
 DEFINES := -DONESTEP_VERSION='"$(VERSION)"' $(if $(filter 1,$(ONEDNN)),-DHAVE_ONEDNN) $(if $(filter 1,$(CUDA)),$(CUDA_DEFINES) $(CUDA_INCLUDES))
-LIBS := $(DEPS_LIBS) $(if $(filter 1,$(CUDA)),$(CUDA_LIBS) $(if $(filter 1,$(NCCL)),$(NCCL_LIBS))) $(if $(filter 1,$(ONEDNN)),-ldnnl -lgomp) -linih -lcjson -lhwloc -lpng -lturbojpeg -lz -lm -lpthread
+LIBS := $(DEPS_LIBS) $(if $(filter 1,$(CUDA)),-Wl$(comma)--as-needed $(CUDA_LIBS) $(if $(filter 1,$(NCCL)),$(NCCL_LIBS)) -Wl$(comma)--no-as-needed) $(if $(filter 1,$(ONEDNN)),-ldnnl -lgomp) -linih -lcjson -lhwloc -lpng -lturbojpeg -lz -lm -lpthread
 
 ROOMS := base data nets cpu $(if $(filter 1,$(CUDA)),cuda) trainer
-LEFT_OUT := $(if $(filter 1,$(ONEDNN)),,$(wildcard cpu/dnnl*.c)) $(if $(filter 1,$(NCCL)),,cuda/nccl.c) trainer/main.c
+LEFT_OUT := $(if $(filter 1,$(ONEDNN)),,$(wildcard cpu/dnnl*.c)) $(if $(filter 1,$(NCCL)),,cuda/nccl.c) $(LEFT_TO_EMULATION) trainer/main.c
 LIBRARY := $(patsubst %.c,$(B)/%.o,$(filter-out $(LEFT_OUT),$(wildcard $(addsuffix /*.c,$(ROOMS))))) $(if $(filter 1,$(CUDA)),$(patsubst %,$(B)/%.o,$(wildcard cuda/*.cu))) $(EMULATED)
 TESTS := $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/fuzz_*.c),$(wildcard tests/*.c)))
 FUZZERS := $(patsubst tests/fuzz_%.c,%,$(wildcard tests/fuzz_*.c))

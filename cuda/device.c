@@ -42,11 +42,19 @@ int cuda_check(struct device *device, struct error *error)
     return cuda_fault(device, error);
 }
 
+/* cuDNN opens it too, by a path that need not lead to it: it has to be there before. */
+static int open_cublas(const struct device *device, struct error *error)
+{
+    if (cublasLtGetVersion())
+        return 0;
+    return fail(error, EXIT_DEVICE, "cuda:%d: libcublasLt cannot be opened; it was there when this program was built: LD_LIBRARY_PATH can lead to it", device->ordinal);
+}
+
 int cuda_cudnn(struct device *device, cudnnHandle_t *handle, struct error *error)
 {
     if (!device->cudnn) {
         cuda_use(device);
-        if (cuda_status_cudnn(device->ordinal, cudnnCreate(&device->cudnn), "opening cuDNN", error))
+        if (open_cublas(device, error) || cuda_status_cudnn(device->ordinal, cudnnCreate(&device->cudnn), "opening cuDNN", error))
             return -1;
         if (cuda_status_cudnn(device->ordinal, cudnnSetStream(device->cudnn, device->stream), "giving cuDNN its stream", error))
             return -1;
@@ -59,7 +67,7 @@ int cuda_cublas(struct device *device, cublasLtHandle_t *handle, struct error *e
 {
     if (!device->cublas) {
         cuda_use(device);
-        if (cuda_status_cublas(device->ordinal, cublasLtCreate(&device->cublas), "opening cuBLASLt", error))
+        if (open_cublas(device, error) || cuda_status_cublas(device->ordinal, cublasLtCreate(&device->cublas), "opening cuBLASLt", error))
             return -1;
     }
     *handle = device->cublas;

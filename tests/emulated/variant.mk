@@ -13,6 +13,7 @@ CUDA_DEFINES += -DEMULATED_CUDA
 CUDA_LIBS := -lstdc++
 NCCL_LIBS :=
 CUDA_SAYS := emulated CUDA
+LEFT_TO_EMULATION := cuda/cublas_late.c
 EMULATED := $(patsubst %.c,$(B)/%.o,$(wildcard tests/emulated/*.c)) $(patsubst %,$(B)/%.o,$(wildcard tests/emulated/*.cu))
 COMPILE_KERNELS = $(CXX) -x c++ -std=c++17 $(CFLAGS) $(VARIANT_$(VARIANT)) -ffp-contract=off -Wall -Wextra -Wno-unknown-pragmas $(if $(CI),-Werror) -I. -include tests/emulated/shim.h -MMD -MP
 
