@@ -13,6 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* All that a snapshot wants of one. */
+static const struct backend memory = { .name = "memory", .allocate_host = door_allocate, .release_host = door_free };
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
 /* The names of states stand beside the table of algorithms, of which nothing is called here. */
@@ -67,7 +70,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     bool synchronous = n && *bytes & 1;
     const struct declaration declared = { .server_states = 1u << SERVER_MOMENTUM | 1u << SERVER_AVERAGE, .worker_states = synchronous ? 1u << WORKER_MOMENTUM : 0, .local_weights = true };
     make_graph(&graph);
-    const struct snapshot_shape shape = { .graph = &graph, .declared = &declared, .n_stats = 2 * graph.stats.total, .synchronous = synchronous, .k = 2, .buckets = 2, .services = synchronous ? 0 : 8 };
+    const struct snapshot_shape shape = {
+        .backend = &memory, .graph = &graph, .declared = &declared, .n_stats = 2 * graph.stats.total, .synchronous = synchronous, .k = 2, .buckets = 2, .services = synchronous ? 0 : 8,
+    };
     ASSERT(snapshot_init(&snapshot, &shape, &error) == 0);
     run.graph = &graph;
     run.snapshot = &snapshot;
