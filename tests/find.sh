@@ -73,7 +73,7 @@ check "NCCL_ROOT that has none" '^HAS_CUDA := 1$' '^HAS_NCCL := 0$' "^NCCL_WHY :
 
 cudnn "$folder/old" 8 libcudnn.so
 found CUDA_HOME="$folder/cuda" CUDNN_ROOT="$folder/old" > /dev/null
-check "a cuDNN that is too old" '^HAS_CUDA := 0$' 'is cuDNN 8, want 9 or later'
+check "a cuDNN that is too old" '^HAS_CUDA := 0$' 'is cuDNN 8.19, want 9.8 or later'
 toolkit "$folder/eleven" 11080
 found CUDA_HOME="$folder/eleven" CUDNN_ROOT="$folder/cudnn" > /dev/null
 check "a toolkit that is too old" '^HAS_CUDA := 0$' 'is CUDA 11, want 12 or later'
