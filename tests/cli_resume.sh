@@ -12,7 +12,7 @@ resume_words()
 {
     mkdir -p hollow
     refuse 9 'hollow: nothing valid to resume from: it holds no checkpoint' train small.ini --output hollow --resume
-    refuse 9 'nowhere: nothing valid to resume from: nowhere: cannot read the folder: No such file or directory' train --resume nowhere
+    refuse 9 'nowhere: nothing valid to resume from: there is no file or folder of that name' train --resume nowhere
     refuse 2 'train: --resume: want a checkpoint or a run'"'"'s folder after it, or --output DIR, got neither' train small.ini --resume
     refuse 2 'train: want --set, --output or --resume, got "--go"; onestep train --help' train small.ini --go
     refuse 9 'small.ini: nothing valid to resume from: small.ini: want a safetensors file, which begins with its header'"'"'s length, found 7208676826705650779 there and '"$(($(wc -c < small.ini) - 8))"' bytes behind it' \

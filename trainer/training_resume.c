@@ -41,6 +41,8 @@ static int find_files(struct training *training, struct error *error)
     snprintf(resumption->folder, sizeof resumption->folder, "%s", folder);
     *resumption->from = 0;
     folder = resumption->folder;
+    if (!door_exists(folder))
+        return nothing(error, folder, "there is no file or folder of that name");
     if (checkpoint_list(&resumption->list, folder, error))
         return nothing(error, folder, error->text);
     return resumption->list.n ? 0 : nothing(error, folder, "it holds no checkpoint");
