@@ -6,6 +6,7 @@
 #include "trainer/server_parts.h"
 
 #include "base/door.h"
+#include "trainer/events.h"
 #include "trainer/message.h"
 #include "trainer/worker.h"
 
@@ -72,26 +73,17 @@ static int open_ferry(struct server *server, int k, struct error *error)
     const struct run *run = server->run;
     if (run->backend->device_second(&server->ferries[k], run->workers[k].device, 7, error))
         return -1;
-    for (int turn = 0; turn < 2; turn++) {
-        void *block;
-        if (door_allocate(&block, (size_t)run->buckets.n * sizeof *server->landed[k][turn], "the server's tables", error))
+    for (int turn = 0; turn < 2; turn++)
+        if (events_open(&server->landed[k][turn], run->backend, server->ferries[k], run->buckets.n, error))
             return -1;
-        server->landed[k][turn] = block;
-        for (int bucket = 0; bucket < run->buckets.n; bucket++)
-            if (run->backend->event_open(&server->landed[k][turn][bucket], server->ferries[k], error))
-                return -1;
-    }
     return 0;
 }
 
 static void close_ferry(struct server *server, int k)
 {
     const struct run *run = server->run;
-    for (int turn = 0; turn < 2; turn++) {
-        for (int bucket = 0; server->landed[k][turn] && bucket < run->buckets.n; bucket++)
-            run->backend->event_close(server->landed[k][turn][bucket]);
-        door_free(server->landed[k][turn]);
-    }
+    for (int turn = 0; turn < 2; turn++)
+        events_close(server->landed[k][turn], run->backend, run->buckets.n);
     if (server->ferries[k])
         run->backend->device_close(server->ferries[k]);
 }

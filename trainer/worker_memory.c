@@ -2,6 +2,7 @@
 #include "trainer/worker.h"
 
 #include "base/door.h"
+#include "trainer/events.h"
 #include "trainer/server.h"
 #include "trainer/straggler.h"
 
@@ -73,26 +74,17 @@ int worker_open_fetched(struct worker *worker, int weights, int forecasts, struc
 static int open_events(struct worker *worker, struct error *error)
 {
     const struct run *run = worker->run;
-    for (int turn = 0; turn < 2; turn++) {
-        void *block;
-        if (door_allocate(&block, (size_t)run->buckets.n * sizeof *worker->pushed[turn], "a worker's tables", error))
+    for (int turn = 0; turn < 2; turn++)
+        if (events_open(&worker->pushed[turn], run->backend, worker->device, run->buckets.n, error))
             return -1;
-        worker->pushed[turn] = block;
-        for (int bucket = 0; bucket < run->buckets.n; bucket++)
-            if (run->backend->event_open(&worker->pushed[turn][bucket], worker->device, error))
-                return -1;
-    }
     return run->backend->event_open(&worker->taken, worker->device, error);
 }
 
 static void close_events(struct worker *worker)
 {
     const struct run *run = worker->run;
-    for (int turn = 0; turn < 2; turn++) {
-        for (int bucket = 0; worker->pushed[turn] && bucket < run->buckets.n; bucket++)
-            run->backend->event_close(worker->pushed[turn][bucket]);
-        door_free(worker->pushed[turn]);
-    }
+    for (int turn = 0; turn < 2; turn++)
+        events_close(worker->pushed[turn], run->backend, run->buckets.n);
     run->backend->event_close(worker->taken);
 }
 
