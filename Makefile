@@ -26,11 +26,16 @@ DEPS_CFLAGS := -isystem $(DEPS)/usr/include -isystem $(DEPS)/usr/include/x86_64-
 DEPS_LIBS := -Wl,--disable-new-dtags $(foreach flag,-L -Wl$(comma)-rpath$(comma) -Wl$(comma)-rpath-link$(comma),$(flag)$(abspath $(DEPS))/usr/lib/x86_64-linux-gnu)
 endif
 
-# Debian 12 has oneDNN 2; its interface changed with 3.
-HAS_ONEDNN := $(shell printf '\043include <oneapi/dnnl/dnnl_version.h>\n\043if DNNL_VERSION_MAJOR != 2\n\043error\n\043endif\n' | $(CC) $(DEPS_CFLAGS) -E -x c - >/dev/null 2>&1 && echo 1 || echo 0)
+# Debian 12 has oneDNN 2, Debian 13 and Ubuntu 24.04 have 3: cpu/dnnl_version.c. A worker holds it to one thread through OpenMP: runtime 2; 1 has no threads.
+ONEDNN_FOUND := $(shell printf '\043include <oneapi/dnnl/dnnl_version.h>\n\043include <oneapi/dnnl/dnnl_config.h>\n%s\n' \
+    'DNNL_VERSION_MAJOR DNNL_VERSION_MINOR DNNL_VERSION_PATCH DNNL_CPU_RUNTIME' | $(CC) $(DEPS_CFLAGS) -E -P -x c - 2> /dev/null | tail -n 1)
+ONEDNN_VERSION := $(subst $() ,.,$(wordlist 1,3,$(ONEDNN_FOUND)))
+ONEDNN_WHY := $(if $(filter-out DNNL_%,$(word 1,$(ONEDNN_FOUND))),$(if $(filter 2.% 3.%,$(ONEDNN_VERSION)),$(if \
+    $(filter 1u 2u,$(word 4,$(ONEDNN_FOUND))),,$(ONEDNN_VERSION) is there but is not built on OpenMP),$(ONEDNN_VERSION) is there but only 2 and 3 are known),its headers are not there)
+HAS_ONEDNN := $(if $(ONEDNN_WHY),0,1)
 ONEDNN ?= $(HAS_ONEDNN)
 ifeq ($(ONEDNN)$(HAS_ONEDNN),10)
-$(error ONEDNN=1 asks for oneDNN 2, and its headers are not there: sh .ci/needs run)
+$(error ONEDNN=1 asks for oneDNN 2 or 3: $(ONEDNN_WHY). sh .ci/needs run installs it)
 endif
 
 ifneq ($(filter asan tsan fuzz,$(VARIANT)),)
@@ -57,7 +62,7 @@ include tests/emulated/variant.mk
 endif
 
 VERSION := $(shell cat VERSION)
-DEFINES := -DONESTEP_VERSION='"$(VERSION)"' $(if $(filter 1,$(ONEDNN)),-DHAVE_ONEDNN) $(if $(filter 1,$(CUDA)),$(CUDA_DEFINES) $(CUDA_INCLUDES))
+DEFINES := -DONESTEP_VERSION='"$(VERSION)"' $(if $(filter 1,$(ONEDNN)),-DHAVE_ONEDNN=$(word 1,$(ONEDNN_FOUND))) $(if $(filter 1,$(CUDA)),$(CUDA_DEFINES) $(CUDA_INCLUDES))
 LIBS := $(DEPS_LIBS) $(if $(filter 1,$(CUDA)),-Wl$(comma)--as-needed $(CUDA_LIBS) $(if $(filter 1,$(NCCL)),$(NCCL_LIBS)) -Wl$(comma)--no-as-needed) $(if $(filter 1,$(ONEDNN)),-ldnnl -lgomp) -linih -lcjson -lhwloc -lpng -lturbojpeg -lz -lm -lpthread
 
 ROOMS := base data nets cpu $(if $(filter 1,$(CUDA)),cuda) trainer
@@ -68,6 +73,7 @@ FUZZERS := $(patsubst tests/fuzz_%.c,%,$(wildcard tests/fuzz_*.c))
 FUZZED := $(filter $(addprefix $(B)/,base/% data/% nets/% trainer/config% trainer/interval% trainer/weights%),$(LIBRARY))
 BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
 
+BUILT_ONEDNN = $(if $(filter 1,$(ONEDNN)),oneDNN $(ONEDNN_VERSION),without oneDNN ($(or $(ONEDNN_WHY),ONEDNN=$(ONEDNN))))
 BUILT_NCCL = $(if $(filter 1,$(NCCL)),$(NCCL_SAYS),no NCCL$(if $(NCCL_WHY), ($(NCCL_WHY))))
 BUILT_CUDA = $(if $(filter 1,$(CUDA)),$(CUDA_SAYS)$(comma) $(BUILT_NCCL),without CUDA$(if $(CUDA_WHY), ($(CUDA_WHY))))
 
@@ -75,7 +81,7 @@ all: $(B)/onestep
 
 $(B)/onestep: $(B)/trainer/main.o $(LIBRARY)
 	@$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS)
-	@echo "$@: onestep $(VERSION), $(if $(filter 1,$(ONEDNN)),with oneDNN,without oneDNN), $(BUILT_CUDA)"
+	@echo "$@: onestep $(VERSION), $(BUILT_ONEDNN), $(BUILT_CUDA)"
 
 $(B)/tests/run: $(TESTS) $(LIBRARY)
 	@$(CC) $(ALL_CFLAGS) -o $@ $^ -lcmocka $(LIBS)

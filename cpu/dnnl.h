@@ -5,8 +5,10 @@
  * binds memory after the constructors, and weights and gradients move from step to step; oneDNN is told only of what moved.
  * Constructors append stages, and where two layouts disagree a reorder goes in between.
  *
- * A tensor's `detail` is the dnnl_memory_desc_t (always N, C, H, W) of the operation that made it. With bf16 its elements are bf16, and
+ * A tensor's `detail` is the layout (always N, C, H, W) of the operation that made it. With bf16 its elements are bf16, and
  * convolutions and products compute on packed weights in bf16; biases, normalization and every parameter's gradient are fp32.
+ *
+ * oneDNN 2 and oneDNN 3 both will do: cpu/dnnl_version.h is where they differ.
  *
  * Threads: Debian's oneDNN is built on OpenMP, whose thread count belongs to the calling thread and starts as the number of
  * processors. Preparing and running both set it to one on the thread they are on. */
@@ -14,9 +16,9 @@
 #define CPU_DNNL_H
 
 #include "cpu/device.h"
+#include "cpu/dnnl_version.h"
 #include "nets/backend.h"
 
-#include <oneapi/dnnl/dnnl.h>
 #include <string.h>
 
 /* ---- the device ---- */
@@ -65,9 +67,9 @@ struct onednn_op {
     struct device *device;
     const struct param *params[NODE_PARAMS]; /* whose gradients backward writes; NULL: none */
     struct sequence pack, forward, backward;
-    dnnl_memory_desc_t layout; /* of the output: what its tensor's detail points at */
-    size_t own_scratch;        /* bytes in front of the primitives' scratch */
-    void *packed[2];           /* weights in the layouts that forward and backward-data want */
+    struct layout *layout; /* of the output: its tensor's detail */
+    size_t own_scratch;    /* bytes in front of the primitives' scratch */
+    void *packed[2];       /* weights in the layouts that forward and backward-data want */
     int n_packed;
 };
 
@@ -82,21 +84,21 @@ void onednn_free(struct op *op);
 
 /* ---- building one: the first failure sticks, everything after it does nothing ---- */
 
-enum { BUILD_DESCS = 4 };
+enum { BUILD_DESCS = 4, BUILD_LAYOUTS = 12 };
 
 struct build {
     struct onednn_op *op;
     const struct op_request *request;
     const struct onednn *onednn;
     size_t primitive_scratch;
-    dnnl_primitive_desc_t descs[BUILD_DESCS];
-    int n_descs;
+    dnnl_primitive_desc_t made, descs[BUILD_DESCS];
+    struct layout *layouts[BUILD_LAYOUTS];
+    int n_descs, n_layouts;
     bool failed;
     struct error *error;
 };
 
-/* op_bytes: sizeof a struct that begins with struct onednn_op. The constructor then sets op->layout before anything reads the output's.
- * -1 when there is no memory: then there is nothing to end. */
+/* op_bytes: sizeof a struct that begins with struct onednn_op. -1 when there is no memory: then there is nothing to end. */
 int build_begin(struct build *build, size_t op_bytes, const struct op_request *request, struct error *error);
 
 /* Hands the operation over with its output's bytes set, or frees it and returns -1. */
@@ -105,41 +107,60 @@ int build_end(struct build *build, const struct op_calls *calls, struct op **op)
 /* Sticks, unless the status is success. */
 bool build_check(struct build *build, dnnl_status_t status, const char *what);
 
-/* A primitive descriptor that lives until build_end; `status` is that of the initialization of `desc`. */
-dnnl_primitive_desc_t build_describe(struct build *build, dnnl_status_t status, const void *desc, dnnl_primitive_desc_t hint, const char *what);
-dnnl_primitive_desc_t build_keep(struct build *build, dnnl_status_t status, dnnl_primitive_desc_t desc, const char *what);
+/* The primitive descriptor that a describe_... makes of these arguments. It lives until build_end; NULL once anything has failed. */
+#define BUILD_DESCRIBE(build, what, describe, ...) \
+    ((build)->failed ? NULL : build_keep(build, describe(&(build)->made, (build)->onednn, __VA_ARGS__), what))
+dnnl_primitive_desc_t build_keep(struct build *build, dnnl_status_t status, const char *what); /* build->made */
+
+/* Layouts; they live and fail in the same way. The last dimension fastest; an activation's: shape, batch and precision of the tensor, or fp32 whatever its precision. */
+const struct layout *build_plain(struct build *build, int rank, const dnnl_dims_t dims, dnnl_data_type_t type);
+const struct layout *build_any(struct build *build, int rank, const dnnl_dims_t dims, dnnl_data_type_t type);   /* the primitive chooses */
+const struct layout *build_activation(struct build *build, const struct tensor *tensor, dnnl_format_tag_t tag);
+const struct layout *build_floats(struct build *build, const struct tensor *tensor);       /* [B][C][H][W] */
+const struct layout *build_floats_alike(struct build *build, const struct tensor *tensor); /* element for element as the tensor lies */
+const struct layout *build_part(struct build *build, const struct layout *whole, const dnnl_dims_t dims, const dnnl_dims_t offset);
+
+/* The output lies as `layout`. Before anything reads its tensor's. */
+void build_output(struct build *build, const struct layout *layout);
 
 /* The layout that a described primitive has chosen for an argument (DNNL_ARG_...). */
-const dnnl_memory_desc_t *build_layout(const struct build *build, dnnl_primitive_desc_t desc, int arg);
+const struct layout *build_layout(const struct build *build, dnnl_primitive_desc_t desc, int arg);
 
 struct binding { int arg; struct place place; }; /* PLACE_NONE: the argument is absent */
 
 void build_stage(struct build *build, struct sequence *sequence, dnnl_primitive_desc_t desc, const char *what, const struct binding *bindings, int n);
 
 /* A place and how the data lies there. */
-struct view { struct place place; const dnnl_memory_desc_t *layout; };
+struct view { struct place place; const struct layout *layout; };
 
 void build_reorder(struct build *build, struct sequence *sequence, struct view from, struct view to);
 
 /* `from`'s own place when it lies as wanted, otherwise scratch that a reorder has filled. */
-struct place build_converted(struct build *build, struct sequence *sequence, struct view from, const dnnl_memory_desc_t *want);
+struct place build_converted(struct build *build, struct sequence *sequence, struct view from, const struct layout *want);
 
 /* Where a primitive that writes as `made` shall put what is meant for `to`: there, or in scratch, from where build_deliver reorders it. */
-struct view build_target(struct build *build, struct view to, const dnnl_memory_desc_t *made);
+struct view build_target(struct build *build, struct view to, const struct layout *made);
 void build_deliver(struct build *build, struct sequence *sequence, struct view from, struct view to);
 
 struct place build_scratch(struct build *build, size_t bytes);
 struct place build_saved(struct build *build, size_t bytes);
 
 /* Canonical weights as `want`: in place, or a packed copy that `pack` fills. */
-struct place build_packed(struct build *build, const struct param *param, const dnnl_memory_desc_t *canonical, const dnnl_memory_desc_t *want);
+struct place build_packed(struct build *build, const struct param *param, const struct layout *canonical, const struct layout *want);
 
 /* ---- layouts and places ---- */
 
-void layout_plain(dnnl_memory_desc_t *layout, int rank, const dnnl_dims_t dims); /* rank 1..4, last dimension fastest */
-void layout_activation(dnnl_memory_desc_t *layout, const struct tensor *tensor, dnnl_format_tag_t tag); /* its shape, batch and precision */
-void layout_floats(dnnl_memory_desc_t *layout, const struct tensor *tensor);       /* [B][C][H][W], fp32 whatever its precision */
-bool layouts_agree(const dnnl_memory_desc_t *a, const dnnl_memory_desc_t *b);     /* the same bytes mean the same */
+dnnl_status_t layout_of_floats(struct layout **made, const struct tensor *tensor);
+dnnl_status_t layout_of_floats_alike(struct layout **made, const struct tensor *tensor);
+bool layouts_agree(const struct layout *a, const struct layout *b); /* the same bytes mean the same */
+
+bool layout_is_floats(const struct layout *layout); /* fp32, the last dimension fastest, without gaps */
+
+/* How an activation is walked, in elements: channel c lies at c / block * channel_block + c % block. */
+struct walk { size_t sample, channel_block, row, column; int block; };
+
+/* False where it is not laid out so: blocked in more than its channels. */
+bool layout_walk(const struct layout *layout, struct walk *walk);
 
 /* What a window needs behind the last row or column to make `out` outputs. */
 static inline dnnl_dim_t padding_after(dnnl_dim_t in, dnnl_dim_t out, dnnl_dim_t size, dnnl_dim_t stride, dnnl_dim_t before)
@@ -153,7 +174,7 @@ static inline size_t element_count(const struct tensor *tensor) { return tensor-
 /* Every element a NaN, in any precision: what an operation whose kernel would hide one makes of its output. */
 static inline void poison(const struct tensor *tensor) { memset(tensor->data, 0xff, tensor->bytes); }
 
-static inline const dnnl_memory_desc_t *tensor_layout(const struct tensor *tensor) { return tensor->detail; }
+static inline const struct layout *tensor_layout(const struct tensor *tensor) { return tensor->detail; }
 static inline struct place place_data(const struct tensor *tensor) { return (struct place){ .kind = PLACE_DATA, .tensor = tensor }; }
 static inline struct place place_gradient(const struct tensor *tensor) { return (struct place){ .kind = PLACE_GRADIENT, .tensor = tensor }; }
 

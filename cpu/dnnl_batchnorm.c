@@ -67,13 +67,12 @@ int onednn_batchnorm(struct op **op, const struct op_request *request, const str
     static const struct op_calls training = { .forward = train, .backward = onednn_backward, .free = onednn_free };
     static const struct op_calls evaluation = { .forward = evaluate, .free = onednn_free };
     const struct tensor *x = request->inputs[0], *y = request->output;
-    const dnnl_memory_desc_t *layout = tensor_layout(x);
+    const struct layout *layout = tensor_layout(x);
     const struct param *scale = request->params[0], *shift = request->params[1];
     unsigned flags = dnnl_use_scale | dnnl_use_shift | (request->training ? 0u : dnnl_use_global_stats) | (request->training && args->relu ? dnnl_fuse_norm_relu : 0u);
     dnnl_prop_kind_t kind = request->training ? dnnl_forward_training : dnnl_forward_inference;
     size_t count = (size_t)request->batch * (size_t)x->shape.h * (size_t)x->shape.w;
     struct build build;
-    dnnl_batch_normalization_desc_t norm;
     if (build_begin(&build, sizeof(struct batchnorm), request, error))
         return -1;
     struct batchnorm *self = (struct batchnorm *)build.op;
@@ -82,11 +81,10 @@ int onednn_batchnorm(struct op **op, const struct op_request *request, const str
     self->y = y;
     self->momentum = args->momentum;
     self->unbiased = count > 1 ? (float)((double)count / (double)(count - 1)) : 1;
-    self->op.layout = *layout;
+    build_output(&build, layout);
     place_statistics(self, &build);
-    dnnl_status_t status = dnnl_batch_normalization_forward_desc_init(&norm, kind, layout, args->epsilon, flags);
-    dnnl_primitive_desc_t forward = build_describe(&build, status, &norm, NULL, "batch normalization, forward");
-    struct place workspace = build_saved(&build, dnnl_memory_desc_get_size(build_layout(&build, forward, DNNL_ARG_WORKSPACE)));
+    dnnl_primitive_desc_t forward = BUILD_DESCRIBE(&build, "batch normalization, forward", describe_batchnorm, kind, NULL, layout, args->epsilon, flags);
+    struct place workspace = build_saved(&build, layout_bytes(build_layout(&build, forward, DNNL_ARG_WORKSPACE)));
     const struct binding to_y[] = {
         { DNNL_ARG_SRC, place_data(x) }, { DNNL_ARG_MEAN, self->mean }, { DNNL_ARG_VARIANCE, self->variance },
         { DNNL_ARG_SCALE, place_param(PLACE_WEIGHT, scale) }, { DNNL_ARG_SHIFT, place_param(PLACE_WEIGHT, shift) },
@@ -94,9 +92,9 @@ int onednn_batchnorm(struct op **op, const struct op_request *request, const str
     };
     build_stage(&build, &self->op.forward, forward, "batch normalization, forward", to_y, 7);
     if (request->training) {
-        status = dnnl_batch_normalization_backward_desc_init(&norm, dnnl_backward, layout, layout, args->epsilon, flags);
-        dnnl_primitive_desc_t backward = build_describe(&build, status, &norm, forward, "batch normalization, backward");
-        struct place dx = request->want_gradient[0] ? place_gradient(x) : build_scratch(&build, dnnl_memory_desc_get_size(layout));
+        dnnl_primitive_desc_t backward = BUILD_DESCRIBE(&build, "batch normalization, backward", describe_batchnorm, dnnl_backward, forward, layout,
+                                                        args->epsilon, flags);
+        struct place dx = request->want_gradient[0] ? place_gradient(x) : build_scratch(&build, layout_bytes(layout));
         const struct binding to_dx[] = {
             { DNNL_ARG_SRC, place_data(x) }, { DNNL_ARG_MEAN, self->mean }, { DNNL_ARG_VARIANCE, self->variance },
             { DNNL_ARG_DIFF_DST, place_gradient(y) }, { DNNL_ARG_WORKSPACE, workspace },

@@ -14,7 +14,6 @@ int build_begin(struct build *build, size_t op_bytes, const struct op_request *r
     build->op = op;
     build->op->device = request->device;
     memcpy(build->op->params, request->params, sizeof build->op->params);
-    request->output->detail = &build->op->layout;
     return 0;
 }
 
@@ -25,34 +24,84 @@ bool build_check(struct build *build, dnnl_status_t status, const char *what)
     return !build->failed;
 }
 
-dnnl_primitive_desc_t build_keep(struct build *build, dnnl_status_t status, dnnl_primitive_desc_t desc, const char *what)
+dnnl_primitive_desc_t build_keep(struct build *build, dnnl_status_t status, const char *what)
 {
     if (!build_check(build, status, what))
         return NULL;
     ASSERT(build->n_descs < BUILD_DESCS);
-    return build->descs[build->n_descs++] = desc;
+    return build->descs[build->n_descs++] = build->made;
 }
 
-dnnl_primitive_desc_t build_describe(struct build *build, dnnl_status_t status, const void *desc, dnnl_primitive_desc_t hint, const char *what)
+static const struct layout *keep(struct build *build, dnnl_status_t status, struct layout *layout)
 {
-    dnnl_primitive_desc_t made = NULL;
-    if (!build_check(build, status, what))
+    if (!build_check(build, status, "layout"))
         return NULL;
-    status = dnnl_primitive_desc_create(&made, desc, build->onednn->attr, build->onednn->engine, hint);
-    return build_keep(build, status, made, what);
+    ASSERT(build->n_layouts < BUILD_LAYOUTS);
+    return build->layouts[build->n_layouts++] = layout;
 }
 
-const dnnl_memory_desc_t *build_layout(const struct build *build, dnnl_primitive_desc_t desc, int arg)
+static const struct layout *make(struct build *build, int rank, const dnnl_dims_t dims, dnnl_data_type_t type, dnnl_format_tag_t tag)
 {
-    static const dnnl_memory_desc_t none;
-    return build->failed ? &none : dnnl_primitive_desc_query_md(desc, dnnl_query_exec_arg_md, arg);
+    struct layout *made = NULL;
+    dnnl_status_t status = build->failed ? dnnl_success : layout_make(&made, rank, dims, type, tag);
+    return keep(build, status, made);
 }
 
-static void append_arg(struct build *build, struct stage *stage, int arg, struct place place, const dnnl_memory_desc_t *layout)
+const struct layout *build_plain(struct build *build, int rank, const dnnl_dims_t dims, dnnl_data_type_t type)
+{
+    static const dnnl_format_tag_t tags[] = { dnnl_format_tag_undef, dnnl_a, dnnl_ab, dnnl_abc, dnnl_abcd };
+    ASSERT(rank >= 1 && rank <= 4);
+    return make(build, rank, dims, type, tags[rank]);
+}
+
+const struct layout *build_any(struct build *build, int rank, const dnnl_dims_t dims, dnnl_data_type_t type)
+{
+    return make(build, rank, dims, type, dnnl_format_tag_any);
+}
+
+const struct layout *build_activation(struct build *build, const struct tensor *tensor, dnnl_format_tag_t tag)
+{
+    const dnnl_dims_t dims = { tensor->batch, tensor->shape.c, tensor->shape.h, tensor->shape.w };
+    return make(build, 4, dims, element_type(tensor->precision), tag);
+}
+
+const struct layout *build_floats(struct build *build, const struct tensor *tensor)
+{
+    struct layout *made = NULL;
+    dnnl_status_t status = build->failed ? dnnl_success : layout_of_floats(&made, tensor);
+    return keep(build, status, made);
+}
+
+const struct layout *build_floats_alike(struct build *build, const struct tensor *tensor)
+{
+    struct layout *made = NULL;
+    dnnl_status_t status = build->failed ? dnnl_success : layout_of_floats_alike(&made, tensor);
+    return keep(build, status, made);
+}
+
+const struct layout *build_part(struct build *build, const struct layout *whole, const dnnl_dims_t dims, const dnnl_dims_t offset)
+{
+    struct layout *made = NULL;
+    dnnl_status_t status = build->failed ? dnnl_success : layout_part(&made, whole, dims, offset);
+    return keep(build, status, made);
+}
+
+void build_output(struct build *build, const struct layout *layout)
+{
+    if (!build->failed && build_check(build, layout_copy(&build->op->layout, layout), "layout"))
+        build->request->output->detail = build->op->layout;
+}
+
+const struct layout *build_layout(const struct build *build, dnnl_primitive_desc_t desc, int arg)
+{
+    return build->failed ? NULL : layout_of_argument(desc, arg);
+}
+
+static void append_arg(struct build *build, struct stage *stage, int arg, struct place place, const struct layout *layout)
 {
     dnnl_memory_t memory = NULL;
     ASSERT(stage->n_args < STAGE_ARGS);
-    if (!build_check(build, dnnl_memory_create(&memory, layout, build->onednn->engine, DNNL_MEMORY_NONE), stage->what))
+    if (!build_check(build, memory_make(&memory, build->onednn, layout, DNNL_MEMORY_NONE), stage->what))
         return;
     stage->args[stage->n_args] = (dnnl_exec_arg_t){ .arg = arg, .memory = memory };
     stage->places[stage->n_args++] = place;
@@ -94,30 +143,26 @@ void build_reorder(struct build *build, struct sequence *sequence, struct view f
 {
     static const char what[] = "reorder";
     dnnl_primitive_desc_t desc = NULL;
-    dnnl_engine_t engine = build->onednn->engine;
-    if (build->failed)
-        return;
-    dnnl_status_t status = dnnl_reorder_primitive_desc_create(&desc, from.layout, engine, to.layout, engine, build->onednn->attr);
-    if (!build_check(build, status, what))
+    if (build->failed || !build_check(build, describe_reorder(&desc, build->onednn, build->onednn->attr, from.layout, to.layout), what))
         return;
     build_stage(build, sequence, desc, what, (const struct binding[]){ { DNNL_ARG_FROM, from.place }, { DNNL_ARG_TO, to.place } }, 2);
     dnnl_primitive_desc_destroy(desc);
 }
 
-struct place build_converted(struct build *build, struct sequence *sequence, struct view from, const dnnl_memory_desc_t *want)
+struct place build_converted(struct build *build, struct sequence *sequence, struct view from, const struct layout *want)
 {
     if (build->failed || layouts_agree(from.layout, want))
         return from.place;
-    struct view to = { build_scratch(build, dnnl_memory_desc_get_size(want)), want };
+    struct view to = { build_scratch(build, layout_bytes(want)), want };
     build_reorder(build, sequence, from, to);
     return to.place;
 }
 
-struct view build_target(struct build *build, struct view to, const dnnl_memory_desc_t *made)
+struct view build_target(struct build *build, struct view to, const struct layout *made)
 {
     if (build->failed || layouts_agree(made, to.layout))
         return to;
-    return (struct view){ build_scratch(build, dnnl_memory_desc_get_size(made)), made };
+    return (struct view){ build_scratch(build, layout_bytes(made)), made };
 }
 
 void build_deliver(struct build *build, struct sequence *sequence, struct view from, struct view to)
@@ -126,7 +171,7 @@ void build_deliver(struct build *build, struct sequence *sequence, struct view f
         build_reorder(build, sequence, from, to);
 }
 
-struct place build_packed(struct build *build, const struct param *param, const dnnl_memory_desc_t *canonical, const dnnl_memory_desc_t *want)
+struct place build_packed(struct build *build, const struct param *param, const struct layout *canonical, const struct layout *want)
 {
     struct onednn_op *op = build->op;
     struct place weights = place_param(PLACE_WEIGHT, param);
@@ -134,7 +179,7 @@ struct place build_packed(struct build *build, const struct param *param, const 
         return weights;
     struct place copy = { .kind = PLACE_PACKED };
     ASSERT(op->n_packed < (int)(sizeof op->packed / sizeof op->packed[0]));
-    if (cpu_allocate(op->device, &copy.packed, dnnl_memory_desc_get_size(want), param->name, build->error)) {
+    if (cpu_allocate(op->device, &copy.packed, layout_bytes(want), param->name, build->error)) {
         build->failed = true;
         return weights;
     }
@@ -151,8 +196,8 @@ static void place_primitive_scratch(struct build *build, struct sequence *sequen
         struct stage *stage = &sequence->stages[i];
         if (!build_check(build, dnnl_primitive_get_primitive_desc(stage->primitive, &desc), stage->what))
             return;
-        const dnnl_memory_desc_t *layout = dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
-        size_t bytes = dnnl_memory_desc_get_size(layout);
+        const struct layout *layout = layout_of_scratchpad(desc);
+        size_t bytes = layout_bytes(layout);
         if (bytes == 0)
             continue;
         append_arg(build, stage, DNNL_ARG_SCRATCHPAD, (struct place){ .kind = PLACE_SCRATCH, .offset = build->op->own_scratch }, layout);
@@ -170,13 +215,15 @@ int build_end(struct build *build, const struct op_calls *calls, struct op **op)
     }
     for (int i = 0; i < build->n_descs; i++)
         dnnl_primitive_desc_destroy(build->descs[i]);
+    for (int i = 0; i < build->n_layouts; i++)
+        layout_free(build->layouts[i]);
     if (build->failed) {
         onednn_free(&self->head);
         return -1;
     }
     self->head.calls = calls;
     self->head.scratch_bytes = self->own_scratch + build->primitive_scratch;
-    build->request->output->bytes = dnnl_memory_desc_get_size(&self->layout);
+    build->request->output->bytes = layout_bytes(self->layout);
     *op = &self->head;
     return 0;
 }

@@ -8,56 +8,40 @@
 
 /* What the three primitives of one convolution have in common. */
 struct geometry {
-    dnnl_memory_desc_t x, w, dw, bias, y; /* what is asked for; all but bias may leave the layout open */
-    dnnl_memory_desc_t canonical;     /* OIHW */
-    dnnl_memory_desc_t *bias_or_null;
-    dnnl_dims_t stride, before, after;
+    struct layouts layouts, of_weights; /* what is asked for; all but bias may leave the layout open. of_weights: w is the gradient */
+    const struct layout *canonical;     /* OIHW */
+    struct window window;
 };
 
-static void describe(struct geometry *geometry, const struct build *build, const struct conv_args *args)
+static void describe(struct geometry *geometry, struct build *build, const struct conv_args *args)
 {
     const struct op_request *request = build->request;
     struct shape in = request->inputs[0]->shape, out = request->output->shape;
     dnnl_format_tag_t tag = build->onednn->nhwc ? dnnl_nhwc : dnnl_format_tag_any;
     const dnnl_dims_t w = { out.c, in.c, args->size, args->size }, bias = { out.c };
-    layout_activation(&geometry->x, request->inputs[0], tag);
-    layout_activation(&geometry->y, request->output, tag);
-    layout_plain(&geometry->canonical, 4, w);
-    layout_plain(&geometry->bias, 1, bias);
-    ASSERT(dnnl_memory_desc_init_by_tag(&geometry->w, 4, w, element_type(request->precision), dnnl_format_tag_any) == dnnl_success);
-    ASSERT(dnnl_memory_desc_init_by_tag(&geometry->dw, 4, w, dnnl_f32, dnnl_format_tag_any) == dnnl_success);
-    geometry->bias_or_null = request->params[1] ? &geometry->bias : NULL;
-    geometry->stride[0] = geometry->stride[1] = args->stride;
-    geometry->before[0] = geometry->before[1] = args->pad;
-    geometry->after[0] = padding_after(in.h, out.h, args->size, args->stride, args->pad);
-    geometry->after[1] = padding_after(in.w, out.w, args->size, args->stride, args->pad);
+    geometry->canonical = build_plain(build, 4, w, dnnl_f32);
+    geometry->layouts = (struct layouts){
+        .x = build_activation(build, request->inputs[0], tag),
+        .w = build_any(build, 4, w, element_type(request->precision)),
+        .bias = request->params[1] ? build_plain(build, 1, bias, dnnl_f32) : NULL,
+        .y = build_activation(build, request->output, tag),
+    };
+    geometry->of_weights = geometry->layouts;
+    geometry->of_weights.w = build_any(build, 4, w, dnnl_f32);
+    geometry->window = (struct window){
+        .stride = { args->stride, args->stride },
+        .before = { args->pad, args->pad },
+        .after = { padding_after(in.h, out.h, args->size, args->stride, args->pad), padding_after(in.w, out.w, args->size, args->stride, args->pad) },
+    };
 }
 
 /* oneDNN offers its brgemm kernels first, but with fewer input channels than a vector has lanes the direct ones behind them take half
  * the time (1 channel of 28x28 to 20, batch 64: 370 us against 570 us; 3 of 32x32 to 64: 1.2 ms against 2.3 ms).
- * And oneDNN 2.6's bf16 kernel for 1x1 filters is wrong in NHWC where it sums over an odd number of channels. */
+ * And oneDNN 2.6's bf16 kernel for 1x1 filters is wrong in NHWC where it sums over an odd number of channels. `summed`: channels of what
+ * the kernel reads. */
 static bool is_unwanted(const char *kernel, int summed)
 {
     return (summed < 16 && strncmp(kernel, "brgconv:", 8) == 0) || (summed % 2 == 1 && strncmp(kernel, "jit_bf16_1x1:", 13) == 0);
-}
-
-/* The first kernel offered that is wanted, or the last. `summed`: channels of what it reads. */
-static dnnl_primitive_desc_t choose(struct build *build, dnnl_status_t status, const dnnl_convolution_desc_t *conv, dnnl_primitive_desc_t hint, int summed, const char *what)
-{
-    dnnl_primitive_desc_iterator_t offers = NULL;
-    if (!build_check(build, status, what) ||
-        !build_check(build, dnnl_primitive_desc_iterator_create(&offers, conv, build->onednn->attr, build->onednn->engine, hint), what))
-        return NULL;
-    for (;;) {
-        const char *kernel = "";
-        dnnl_primitive_desc_t desc = dnnl_primitive_desc_iterator_fetch(offers);
-        dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, &kernel);
-        if (!is_unwanted(kernel, summed) || dnnl_primitive_desc_iterator_next(offers) != dnnl_success) {
-            dnnl_primitive_desc_iterator_destroy(offers);
-            return build_keep(build, dnnl_success, desc, what);
-        }
-        dnnl_primitive_desc_destroy(desc);
-    }
 }
 
 /* Returns its descriptor: the hint for the backward ones. */
@@ -66,16 +50,14 @@ static dnnl_primitive_desc_t forward(struct build *build, const struct geometry 
     static const char what[] = "convolution, forward";
     const struct op_request *request = build->request;
     const struct tensor *x = request->inputs[0];
-    dnnl_convolution_desc_t conv;
     dnnl_prop_kind_t kind = request->training ? dnnl_forward_training : dnnl_forward_inference;
-    dnnl_status_t status = dnnl_convolution_forward_desc_init(&conv, kind, dnnl_convolution_auto, &g->x, &g->w, g->bias_or_null, &g->y,
-                                                              g->stride, g->before, g->after);
-    dnnl_primitive_desc_t desc = choose(build, status, &conv, NULL, x->shape.c, what);
+    const struct wish wish = { is_unwanted, x->shape.c };
+    dnnl_primitive_desc_t desc = BUILD_DESCRIBE(build, what, describe_conv, kind, &g->layouts, &g->window, &wish);
     if (build->failed)
         return NULL;
-    build->op->layout = *build_layout(build, desc, DNNL_ARG_DST);
+    build_output(build, build_layout(build, desc, DNNL_ARG_DST));
     packed->layout = build_layout(build, desc, DNNL_ARG_WEIGHTS);
-    packed->place = build_packed(build, request->params[0], &g->canonical, packed->layout);
+    packed->place = build_packed(build, request->params[0], g->canonical, packed->layout);
     struct place from = build_converted(build, &build->op->forward, view_data(x), build_layout(build, desc, DNNL_ARG_SRC));
     const struct binding bindings[] = {
         { DNNL_ARG_SRC, from },
@@ -93,14 +75,11 @@ static void backward_weights(struct build *build, const struct geometry *g, dnnl
     const struct op_request *request = build->request;
     const struct tensor *x = request->inputs[0];
     struct sequence *sequence = &build->op->backward;
-    dnnl_convolution_desc_t conv;
-    dnnl_status_t status = dnnl_convolution_backward_weights_desc_init(&conv, dnnl_convolution_auto, &g->x, &g->dw, g->bias_or_null, &g->y,
-                                                                       g->stride, g->before, g->after);
-    dnnl_primitive_desc_t desc = build_describe(build, status, &conv, hint, what);
+    dnnl_primitive_desc_t desc = BUILD_DESCRIBE(build, what, describe_conv_weights, hint, &g->of_weights, &g->window);
     if (build->failed)
         return;
-    const dnnl_memory_desc_t *made = build_layout(build, desc, DNNL_ARG_DIFF_WEIGHTS);
-    struct view dw = { place_param(PLACE_DWEIGHT, request->params[0]), &g->canonical }, packed = build_target(build, dw, made);
+    const struct layout *made = build_layout(build, desc, DNNL_ARG_DIFF_WEIGHTS);
+    struct view dw = { place_param(PLACE_DWEIGHT, request->params[0]), g->canonical }, packed = build_target(build, dw, made);
     const struct binding bindings[] = {
         { DNNL_ARG_SRC, build_converted(build, sequence, view_data(x), build_layout(build, desc, DNNL_ARG_SRC)) },
         { DNNL_ARG_DIFF_DST, build_converted(build, sequence, view_gradient(request->output), build_layout(build, desc, DNNL_ARG_DIFF_DST)) },
@@ -117,14 +96,12 @@ static void backward_data(struct build *build, const struct geometry *g, dnnl_pr
     const struct op_request *request = build->request;
     const struct tensor *x = request->inputs[0];
     struct sequence *sequence = &build->op->backward;
-    dnnl_convolution_desc_t conv;
-    dnnl_status_t status = dnnl_convolution_backward_data_desc_init(&conv, dnnl_convolution_auto, &g->x, &g->w, &g->y,
-                                                                    g->stride, g->before, g->after);
-    dnnl_primitive_desc_t desc = choose(build, status, &conv, hint, request->output->shape.c, what);
+    const struct wish wish = { is_unwanted, request->output->shape.c };
+    dnnl_primitive_desc_t desc = BUILD_DESCRIBE(build, what, describe_conv_data, hint, &g->layouts, &g->window, &wish);
     if (build->failed)
         return;
-    const dnnl_memory_desc_t *w = build_layout(build, desc, DNNL_ARG_WEIGHTS), *made = build_layout(build, desc, DNNL_ARG_DIFF_SRC);
-    struct place weights = layouts_agree(w, packed->layout) ? packed->place : build_packed(build, request->params[0], &g->canonical, w);
+    const struct layout *w = build_layout(build, desc, DNNL_ARG_WEIGHTS), *made = build_layout(build, desc, DNNL_ARG_DIFF_SRC);
+    struct place weights = layouts_agree(w, packed->layout) ? packed->place : build_packed(build, request->params[0], g->canonical, w);
     struct view dx = build_target(build, view_gradient(x), made);
     const struct binding bindings[] = {
         { DNNL_ARG_DIFF_DST, build_converted(build, sequence, view_gradient(request->output), build_layout(build, desc, DNNL_ARG_DIFF_DST)) },

@@ -4,7 +4,6 @@
 #include "base/door.h"
 #include "cpu/cpu.h"
 
-#include <omp.h>
 #include <oneapi/dnnl/dnnl_debug.h>
 #include <stdio.h>
 
@@ -16,12 +15,17 @@ const char *onednn_version(void)
     return text;
 }
 
+/* OpenMP's own. Declared here, because not every compiler comes with omp.h. */
+void omp_set_num_threads(int n);
+
 /* The environment (OMP_NUM_THREADS) is read when libgomp is loaded, before main: too late for a program to set it for itself. */
 void onednn_single_thread(void) { omp_set_num_threads(1); }
 
 int onednn_check(dnnl_status_t status, const char *what, struct error *error)
 {
-    return status == dnnl_success ? 0 : fail(error, EXIT_DEVICE, "cpu: oneDNN: %s: %s", what, dnnl_status2str(status));
+    if (status == dnnl_success)
+        return 0;
+    return fail(error, status == dnnl_out_of_memory ? EXIT_MEMORY : EXIT_DEVICE, "cpu: oneDNN: %s: %s", what, dnnl_status2str(status));
 }
 
 static void engine_close(struct onednn *onednn)

@@ -12,7 +12,6 @@ struct dropout {
     struct dropout_args args;
     struct place drawn; /* [B][C][H][W] */
     struct place mask;  /* as the activations lie, in fp32; padding 0 */
-    dnnl_memory_desc_t mask_layout;
 };
 
 static void multiply_floats(float *restrict to, const float *restrict from, const float *restrict mask, size_t n)
@@ -67,20 +66,17 @@ int onednn_dropout(struct op **op, const struct op_request *request, const struc
     static const struct op_calls training = { .forward = forward, .backward = backward, .free = onednn_free };
     static const struct op_calls evaluation = { .forward = copy, .free = onednn_free };
     struct build build;
-    dnnl_memory_desc_t plain;
     if (build_begin(&build, sizeof(struct dropout), request, error))
         return -1;
     struct dropout *self = (struct dropout *)build.op;
     self->args = *args;
     self->x = request->inputs[0];
     self->y = request->output;
-    self->op.layout = *tensor_layout(self->x);
+    build_output(&build, tensor_layout(self->x));
     if (request->training) {
-        layout_floats(&plain, self->x);
-        self->mask_layout = self->op.layout;
-        self->mask_layout.data_type = dnnl_f32;
-        struct view mask = { build_saved(&build, dnnl_memory_desc_get_size(&self->mask_layout)), &self->mask_layout };
-        struct view drawn = build_target(&build, mask, &plain);
+        const struct layout *alike = build_floats_alike(&build, self->x);
+        struct view mask = { build_saved(&build, layout_bytes(alike)), alike };
+        struct view drawn = build_target(&build, mask, build_floats(&build, self->x));
         build_deliver(&build, &self->op.forward, drawn, mask);
         self->mask = mask.place;
         self->drawn = drawn.place;

@@ -64,6 +64,6 @@ int onednn_input(struct op **op, const struct op_request *request, const struct 
     self->next_pixel = interleaved ? (size_t)args->c : 1;
     self->next_plane = interleaved ? 1 : (size_t)args->h * (size_t)args->w;
     tabulate(self);
-    layout_activation(&self->op.layout, request->output, interleaved ? dnnl_nhwc : dnnl_nchw);
+    build_output(&build, build_activation(&build, request->output, interleaved ? dnnl_nhwc : dnnl_nchw));
     return build_end(&build, &calls, op);
 }

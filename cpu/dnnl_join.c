@@ -7,13 +7,12 @@ int onednn_add(struct op **op, const struct op_request *request, const struct ad
     static const char what[] = "addition";
     (void)args;
     const struct tensor *a = request->inputs[0], *b = request->inputs[1], *y = request->output;
-    const dnnl_memory_desc_t *layout = tensor_layout(a);
+    const struct layout *layout = tensor_layout(a);
     struct build build;
-    dnnl_binary_desc_t binary;
     if (build_begin(&build, sizeof(struct onednn_op), request, error))
         return -1;
-    build.op->layout = *layout;
-    dnnl_primitive_desc_t sum = build_describe(&build, dnnl_binary_desc_init(&binary, dnnl_binary_add, layout, layout, layout), &binary, NULL, what);
+    build_output(&build, layout);
+    dnnl_primitive_desc_t sum = BUILD_DESCRIBE(&build, what, describe_sum, layout);
     const struct binding bindings[] = {
         { DNNL_ARG_SRC_0, place_data(a) },
         { DNNL_ARG_SRC_1, build_converted(&build, &build.op->forward, view_data(b), layout) },
@@ -41,10 +40,10 @@ static void split_gradient(struct build *build)
     dnnl_dims_t offset = { 0 };
     for (int i = 0; i < request->n_inputs; i++) {
         const struct tensor *x = request->inputs[i];
-        dnnl_memory_desc_t part;
-        dnnl_status_t status = dnnl_memory_desc_init_submemory(&part, &build->op->layout, tensor_layout(x)->dims, offset);
-        if (request->want_gradient[i] && build_check(build, status, "concatenation, backward"))
-            build_reorder(build, &build->op->backward, (struct view){ place_gradient(request->output), &part }, view_gradient(x));
+        const dnnl_dims_t dims = { x->batch, x->shape.c, x->shape.h, x->shape.w };
+        const struct layout *part = build_part(build, build->op->layout, dims, offset);
+        if (request->want_gradient[i])
+            build_reorder(build, &build->op->backward, (struct view){ place_gradient(request->output), part }, view_gradient(x));
         offset[1] += x->shape.c;
     }
 }
@@ -53,21 +52,18 @@ int onednn_concat(struct op **op, const struct op_request *request, struct error
 {
     static const struct op_calls calls = { .forward = onednn_forward, .backward = onednn_backward, .free = onednn_free };
     static const char what[] = "concatenation";
-    dnnl_memory_desc_t layouts[NODE_INPUTS], nhwc;
+    const struct layout *layouts[NODE_INPUTS];
     struct binding bindings[NODE_INPUTS + 1] = { { DNNL_ARG_DST, place_data(request->output) } };
     struct build build;
     if (build_begin(&build, sizeof(struct onednn_op), request, error))
         return -1;
     for (int i = 0; i < request->n_inputs; i++) {
-        layouts[i] = *tensor_layout(request->inputs[i]);
+        layouts[i] = tensor_layout(request->inputs[i]);
         bindings[i + 1] = (struct binding){ DNNL_ARG_MULTIPLE_SRC + i, place_data(request->inputs[i]) };
     }
-    layout_activation(&nhwc, request->output, dnnl_nhwc);
-    const dnnl_memory_desc_t *want = build.onednn->nhwc || !blocks_join(request) ? &nhwc : NULL;
-    dnnl_primitive_desc_t join = NULL;
-    dnnl_status_t status = dnnl_concat_primitive_desc_create(&join, want, request->n_inputs, 1, layouts, build.onednn->attr, build.onednn->engine);
-    join = build_keep(&build, status, join, what);
-    build.op->layout = *build_layout(&build, join, DNNL_ARG_DST);
+    const struct layout *want = build.onednn->nhwc || !blocks_join(request) ? build_activation(&build, request->output, dnnl_nhwc) : NULL;
+    dnnl_primitive_desc_t join = BUILD_DESCRIBE(&build, what, describe_concat, want, request->n_inputs, layouts);
+    build_output(&build, build_layout(&build, join, DNNL_ARG_DST));
     build_stage(&build, &build.op->forward, join, what, bindings, request->n_inputs + 1);
     if (request->training)
         split_gradient(&build);

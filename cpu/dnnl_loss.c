@@ -43,16 +43,15 @@ int onednn_loss(struct op **op, const struct op_request *request, const struct l
     static const struct op_calls calls = { .forward = forward, .backward = onednn_backward, .free = onednn_free };
     const struct tensor *x = request->inputs[0];
     struct build build;
-    dnnl_memory_desc_t plain;
     if (build_begin(&build, sizeof(struct loss), request, error))
         return -1;
     struct loss *self = (struct loss *)build.op;
     self->of = (struct cross_entropy){ request->batch, x->shape.c, args->smoothing, 1 };
-    layout_floats(&plain, x);
-    self->logits = build_converted(&build, &self->op.forward, view_data(x), &plain);
+    const struct layout *plain = build_floats(&build, x);
+    self->logits = build_converted(&build, &self->op.forward, view_data(x), plain);
     if (request->training) {
-        self->gradient = build_saved(&build, dnnl_memory_desc_get_size(&plain));
-        build_reorder(&build, &self->op.backward, (struct view){ self->gradient, &plain }, view_gradient(x));
+        self->gradient = build_saved(&build, layout_bytes(plain));
+        build_reorder(&build, &self->op.backward, (struct view){ self->gradient, plain }, view_gradient(x));
     }
     return build_end(&build, &calls, op); /* nothing comes out: its layout stays empty, its bytes 0 */
 }

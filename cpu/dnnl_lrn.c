@@ -2,11 +2,11 @@
  * 15 % off backward. */
 #include "cpu/dnnl.h"
 
-static void forward(struct build *build, const dnnl_memory_desc_t *floats, dnnl_primitive_desc_t desc, struct place workspace)
+static void forward(struct build *build, const struct layout *floats, dnnl_primitive_desc_t desc, struct place workspace)
 {
     const struct tensor *x = build->request->inputs[0], *y = build->request->output;
     struct sequence *sequence = &build->op->forward;
-    struct view to = { place_data(y), &build->op->layout }, made = build_target(build, to, floats);
+    struct view to = { place_data(y), build->op->layout }, made = build_target(build, to, floats);
     const struct binding bindings[] = {
         { DNNL_ARG_SRC, build_converted(build, sequence, view_data(x), floats) }, { DNNL_ARG_DST, made.place }, { DNNL_ARG_WORKSPACE, workspace },
     };
@@ -14,7 +14,7 @@ static void forward(struct build *build, const dnnl_memory_desc_t *floats, dnnl_
     build_deliver(build, sequence, made, to);
 }
 
-static void backward(struct build *build, const dnnl_memory_desc_t *floats, dnnl_primitive_desc_t desc, struct place workspace)
+static void backward(struct build *build, const struct layout *floats, dnnl_primitive_desc_t desc, struct place workspace)
 {
     const struct tensor *x = build->request->inputs[0], *y = build->request->output;
     struct sequence *sequence = &build->op->backward;
@@ -32,21 +32,19 @@ static void backward(struct build *build, const dnnl_memory_desc_t *floats, dnnl
 int onednn_lrn(struct op **op, const struct op_request *request, const struct lrn_args *args, struct error *error)
 {
     static const struct op_calls calls = { .forward = onednn_forward, .backward = onednn_backward, .free = onednn_free };
-    dnnl_memory_desc_t floats = *tensor_layout(request->inputs[0]);
+    const struct response response = { args->size, args->alpha, args->beta, args->k };
     dnnl_prop_kind_t kind = request->training ? dnnl_forward_training : dnnl_forward_inference;
     struct build build;
-    dnnl_lrn_desc_t lrn;
     if (build_begin(&build, sizeof(struct onednn_op), request, error))
         return -1;
-    build.op->layout = floats;
-    floats.data_type = dnnl_f32;
-    dnnl_status_t status = dnnl_lrn_forward_desc_init(&lrn, kind, dnnl_lrn_across_channels, &floats, args->size, args->alpha, args->beta, args->k);
-    dnnl_primitive_desc_t desc = build_describe(&build, status, &lrn, NULL, "response normalization, forward");
-    struct place workspace = build_saved(&build, dnnl_memory_desc_get_size(build_layout(&build, desc, DNNL_ARG_WORKSPACE)));
-    forward(&build, &floats, desc, workspace);
+    build_output(&build, tensor_layout(request->inputs[0]));
+    const struct layout *floats = build_floats_alike(&build, request->inputs[0]);
+    dnnl_primitive_desc_t desc = BUILD_DESCRIBE(&build, "response normalization, forward", describe_lrn, kind, NULL, floats, &response);
+    struct place workspace = build_saved(&build, layout_bytes(build_layout(&build, desc, DNNL_ARG_WORKSPACE)));
+    forward(&build, floats, desc, workspace);
     if (request->training && request->want_gradient[0]) {
-        status = dnnl_lrn_backward_desc_init(&lrn, dnnl_lrn_across_channels, &floats, &floats, args->size, args->alpha, args->beta, args->k);
-        backward(&build, &floats, build_describe(&build, status, &lrn, desc, "response normalization, backward"), workspace);
+        desc = BUILD_DESCRIBE(&build, "response normalization, backward", describe_lrn, dnnl_backward, desc, floats, &response);
+        backward(&build, floats, desc, workspace);
     }
     return build_end(&build, &calls, op);
 }

@@ -86,6 +86,7 @@ void onednn_free(struct op *op)
     release(&self->pack);
     release(&self->forward);
     release(&self->backward);
+    layout_free(self->layout);
     for (int i = 0; i < self->n_packed; i++)
         cpu_release(self->device, self->packed[i]);
     door_free(self);

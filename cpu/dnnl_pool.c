@@ -39,20 +39,11 @@ static int maximum(struct op *head, const struct step *step, struct error *error
     return 0;
 }
 
-struct window {
-    dnnl_memory_desc_t x, y;
-    dnnl_alg_kind_t kind;
-    dnnl_dims_t size, stride, before, after;
-};
-
 static void describe(struct window *window, const struct build *build, const struct pool_args *args)
 {
     const struct op_request *request = build->request;
     const struct tensor *x = request->inputs[0];
     const int in[2] = { x->shape.h, x->shape.w }, out[2] = { request->output->shape.h, request->output->shape.w };
-    window->x = *tensor_layout(x);
-    window->kind = args->kind == POOL_MAX ? dnnl_pooling_max : dnnl_pooling_avg_exclude_padding;
-    layout_activation(&window->y, request->output, build->onednn->nhwc ? dnnl_nhwc : dnnl_format_tag_any);
     for (int i = 0; i < 2; i++) {
         window->size[i] = args->size ? args->size : in[i];
         window->stride[i] = args->size ? args->stride : 1;
@@ -66,25 +57,25 @@ int onednn_pool(struct op **op, const struct op_request *request, const struct p
     static const struct op_calls of_maximum = { .forward = maximum, .backward = onednn_backward, .free = onednn_free };
     static const struct op_calls of_average = { .forward = onednn_forward, .backward = onednn_backward, .free = onednn_free };
     const struct tensor *x = request->inputs[0], *y = request->output;
+    const dnnl_alg_kind_t alg = args->kind == POOL_MAX ? dnnl_pooling_max : dnnl_pooling_avg_exclude_padding;
     dnnl_prop_kind_t kind = request->training ? dnnl_forward_training : dnnl_forward_inference;
     struct build build;
     struct window w;
-    dnnl_pooling_desc_t pooling;
     if (build_begin(&build, sizeof(struct pool), request, error))
         return -1;
     struct pool *self = (struct pool *)build.op;
     self->x = x;
     self->y = y;
     describe(&w, &build, args);
-    dnnl_status_t status = dnnl_pooling_forward_desc_init(&pooling, kind, w.kind, &w.x, &w.y, w.stride, w.size, w.before, w.after);
-    dnnl_primitive_desc_t forward = build_describe(&build, status, &pooling, NULL, "pooling, forward");
-    struct place workspace = build_saved(&build, dnnl_memory_desc_get_size(build_layout(&build, forward, DNNL_ARG_WORKSPACE)));
-    build.op->layout = *build_layout(&build, forward, DNNL_ARG_DST);
+    const struct layout *want = build_activation(&build, y, build.onednn->nhwc ? dnnl_nhwc : dnnl_format_tag_any);
+    dnnl_primitive_desc_t forward = BUILD_DESCRIBE(&build, "pooling, forward", describe_pool, kind, NULL, alg, tensor_layout(x), want, &w);
+    struct place workspace = build_saved(&build, layout_bytes(build_layout(&build, forward, DNNL_ARG_WORKSPACE)));
+    build_output(&build, build_layout(&build, forward, DNNL_ARG_DST));
     const struct binding to_y[] = { { DNNL_ARG_SRC, place_data(x) }, { DNNL_ARG_DST, place_data(y) }, { DNNL_ARG_WORKSPACE, workspace } };
     build_stage(&build, &build.op->forward, forward, "pooling, forward", to_y, 3);
     if (request->training && request->want_gradient[0]) {
-        status = dnnl_pooling_backward_desc_init(&pooling, w.kind, &w.x, &build.op->layout, w.stride, w.size, w.before, w.after);
-        dnnl_primitive_desc_t backward = build_describe(&build, status, &pooling, forward, "pooling, backward");
+        dnnl_primitive_desc_t backward = BUILD_DESCRIBE(&build, "pooling, backward", describe_pool, dnnl_backward, forward, alg,
+                                                        tensor_layout(x), tensor_layout(y), &w);
         const struct binding to_dx[] = {
             { DNNL_ARG_DIFF_DST, place_gradient(y) }, { DNNL_ARG_WORKSPACE, workspace }, { DNNL_ARG_DIFF_SRC, place_gradient(x) },
         };

@@ -59,6 +59,6 @@ int onednn_relu(struct op **op, const struct op_request *request, struct error *
     struct relu *self = (struct relu *)build.op;
     self->x = request->inputs[0];
     self->y = request->output;
-    self->op.layout = *tensor_layout(self->x);
+    build_output(&build, tensor_layout(self->x));
     return build_end(&build, request->training && request->want_gradient[0] ? &both : &forward_only, op);
 }

@@ -1,5 +1,5 @@
-/* The shortcut without parameters: a reorder between the output's middle channels, which are a part of its memory, and the input's rows and columns that
- * are taken, which are its memory with longer strides. What no reorder writes is cleared first. */
+/* The shortcut without parameters: every stride-th row and column becomes the output's middle channels, by our own loops, because oneDNN has
+ * no layout that leaves out rows of blocks. What is not copied is cleared first. */
 #include "cpu/dnnl.h"
 
 #include <string.h>
@@ -7,63 +7,96 @@
 struct shortcut {
     struct onednn_op op;
     const struct tensor *x, *y;
+    struct place from, to; /* x, and where its gradient is put */
+    struct walk small, big; /* y's, x's */
+    size_t x_bytes;         /* of what lies at `to` */
+    int front, stride;
 };
 
-static int forward(struct op *op, const struct step *step, struct error *error)
+static size_t element(const struct walk *walk, int sample, int channel, int row, int column)
 {
-    const struct shortcut *self = (const struct shortcut *)op;
-    memset(self->y->data, 0, self->y->bytes);
-    return onednn_forward(op, step, error);
+    return (size_t)sample * walk->sample + (size_t)(channel / walk->block) * walk->channel_block + (size_t)(channel % walk->block) +
+           (size_t)row * walk->row + (size_t)column * walk->column;
 }
 
-static int backward(struct op *op, const struct step *step, struct error *error)
+/* How many channels lie behind one another. */
+static int run_of(const struct walk *walk, int channels) { return walk->block > 1 ? walk->block : walk->channel_block == 1 ? channels : 1; }
+
+/* Between the pixels of x that are taken and those of y. */
+static void copy(const struct shortcut *self, char *big, char *small, bool forward)
 {
-    const struct shortcut *self = (const struct shortcut *)op;
+    const struct shape in = self->x->shape, out = self->y->shape;
+    const int run_big = run_of(&self->big, in.c), run_small = run_of(&self->small, out.c), run = run_big < run_small ? run_big : run_small;
+    const size_t width = dnnl_data_type_size(element_type(self->y->precision));
+    for (int sample = 0; sample < self->y->batch; sample++)
+        for (int c = 0; c < in.c; c += run)
+            for (int row = 0; row < out.h; row++)
+                for (int column = 0; column < out.w; column++) {
+                    const size_t bytes = width * (size_t)(run < in.c - c ? run : in.c - c);
+                    char *at_big = big + width * element(&self->big, sample, c, row * self->stride, column * self->stride);
+                    char *at_small = small + width * element(&self->small, sample, self->front + c, row, column);
+                    memcpy(forward ? at_small : at_big, forward ? at_big : at_small, bytes);
+                }
+}
+
+static int forward(struct op *head, const struct step *step, struct error *error)
+{
+    const struct shortcut *self = (const struct shortcut *)head;
+    if (onednn_forward(head, step, error))
+        return -1;
+    memset(self->y->data, 0, self->y->bytes);
+    copy(self, onednn_resolve(&self->op, &self->from, step), self->y->data, true);
+    return 0;
+}
+
+static int backward(struct op *head, const struct step *step, struct error *error)
+{
+    const struct shortcut *self = (const struct shortcut *)head;
     if (!self->x->gradient)
         return 0;
-    memset(self->x->gradient, 0, self->x->bytes);
-    return onednn_backward(op, step, error);
+    char *to = onednn_resolve(&self->op, &self->to, step);
+    memset(to, 0, self->x_bytes);
+    copy(self, to, self->y->gradient, false);
+    return onednn_backward(head, step, error);
 }
 
-/* Every stride-th row and column. */
-static void sample(dnnl_memory_desc_t *part, const dnnl_memory_desc_t *whole, struct shape out, int stride)
+/* The input's blocks of sixteen channels where those taken begin and end on them, otherwise NHWC. */
+static dnnl_format_tag_t tag_of_output(const struct shortcut *self)
 {
-    const int sides[2] = { out.h, out.w };
-    ASSERT(whole->format_kind == dnnl_blocked);
-    *part = *whole;
-    for (int i = 0; i < 2; i++) {
-        part->dims[2 + i] = part->padded_dims[2 + i] = sides[i];
-        part->format_desc.blocking.strides[2 + i] *= stride;
+    const bool fits = self->big.block == 16 && self->x->shape.c % 16 == 0 && self->front % 16 == 0;
+    return fits ? dnnl_nChw16c : dnnl_nhwc;
+}
+
+/* x and its gradient as they lie, or in NHWC where that cannot be walked. */
+static void place_input(struct shortcut *self, struct build *build)
+{
+    const struct layout *layout = tensor_layout(self->x);
+    if (!build->failed && !layout_walk(layout, &self->big)) {
+        layout = build_activation(build, self->x, dnnl_nhwc);
+        ASSERT(build->failed || layout_walk(layout, &self->big));
     }
-}
-
-/* The input's layout where the channels taken begin and end on its blocks, otherwise NHWC, which any range of channels is a part of. */
-static void choose_layout(dnnl_memory_desc_t *layout, const struct build *build, const struct tensor *x, int front)
-{
-    const dnnl_memory_desc_t *like = tensor_layout(x);
-    const dnnl_blocking_desc_t *blocking = &like->format_desc.blocking;
-    const bool sixteens = blocking->inner_nblks == 1 && blocking->inner_idxs[0] == 1 && blocking->inner_blks[0] == 16;
-    const bool fits = sixteens && x->shape.c % 16 == 0 && front % 16 == 0;
-    layout_activation(layout, build->request->output, fits ? dnnl_nChw16c : dnnl_nhwc);
+    self->from = build_converted(build, &self->op.forward, view_data(self->x), layout);
+    self->x_bytes = layout_bytes(layout);
+    if (build->request->training && build->request->want_gradient[0]) {
+        struct view dx = view_gradient(self->x), made = build_target(build, dx, layout);
+        self->to = made.place;
+        build_deliver(build, &self->op.backward, made, dx);
+    }
 }
 
 int onednn_shortcut(struct op **op, const struct op_request *request, const struct shortcut_args *args, struct error *error)
 {
     static const struct op_calls calls = { .forward = forward, .backward = backward, .free = onednn_free };
     struct build build;
-    dnnl_memory_desc_t taken, middle;
     if (build_begin(&build, sizeof(struct shortcut), request, error))
         return -1;
     struct shortcut *self = (struct shortcut *)build.op;
-    const struct tensor *x = self->x = request->inputs[0], *y = self->y = request->output;
-    const int front = shortcut_front(x->shape.c, y->shape.c);
-    choose_layout(&self->op.layout, &build, x, front);
-    sample(&taken, tensor_layout(x), y->shape, args->stride);
-    dnnl_status_t status = dnnl_memory_desc_init_submemory(&middle, &self->op.layout, taken.dims, (const dnnl_dims_t){ 0, front });
-    if (build_check(&build, status, "shortcut")) {
-        build_reorder(&build, &self->op.forward, (struct view){ place_data(x), &taken }, (struct view){ place_data(y), &middle });
-        if (request->training && request->want_gradient[0])
-            build_reorder(&build, &self->op.backward, (struct view){ place_gradient(y), &middle }, (struct view){ place_gradient(x), &taken });
-    }
+    self->x = request->inputs[0];
+    self->y = request->output;
+    self->front = shortcut_front(self->x->shape.c, self->y->shape.c);
+    self->stride = args->stride;
+    place_input(self, &build);
+    build_output(&build, build_activation(&build, self->y, tag_of_output(self)));
+    ASSERT(build.failed || layout_walk(tensor_layout(self->y), &self->small));
     return build_end(&build, &calls, op);
 }

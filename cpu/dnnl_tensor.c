@@ -8,20 +8,16 @@
 static void *memory_of(const struct tensor *tensor, bool gradient) { return gradient ? tensor->gradient : tensor->data; }
 
 /* Both layouts are of the same N, C, H, W, which oneDNN can always reorder. */
-static void reorder(const struct onednn *onednn, void *from, const dnnl_memory_desc_t *have, void *to, const dnnl_memory_desc_t *want)
+static void reorder(const struct onednn *onednn, void *from, const struct layout *have, void *to, const struct layout *want)
 {
     dnnl_primitive_desc_t desc = NULL;
     dnnl_primitive_t primitive = NULL;
     dnnl_memory_t source = NULL, target = NULL;
-    if (layouts_agree(have, want)) {
-        memcpy(to, from, dnnl_memory_desc_get_size(want));
-        return;
-    }
     onednn_single_thread();
-    ASSERT(dnnl_reorder_primitive_desc_create(&desc, have, onednn->engine, want, onednn->engine, NULL) == dnnl_success);
+    ASSERT(describe_reorder(&desc, onednn, NULL, have, want) == dnnl_success);
     ASSERT(dnnl_primitive_create(&primitive, desc) == dnnl_success);
-    ASSERT(dnnl_memory_create(&source, have, onednn->engine, from) == dnnl_success);
-    ASSERT(dnnl_memory_create(&target, want, onednn->engine, to) == dnnl_success);
+    ASSERT(memory_make(&source, onednn, have, from) == dnnl_success);
+    ASSERT(memory_make(&target, onednn, want, to) == dnnl_success);
     const dnnl_exec_arg_t args[] = { { DNNL_ARG_FROM, source }, { DNNL_ARG_TO, target } };
     ASSERT(dnnl_primitive_execute(primitive, onednn->stream, 2, args) == dnnl_success);
     dnnl_memory_destroy(target);
@@ -30,18 +26,31 @@ static void reorder(const struct onednn *onednn, void *from, const dnnl_memory_d
     dnnl_primitive_desc_destroy(desc);
 }
 
+/* Logits are floats already, and are copied without an allocation. */
 void onednn_tensor_out(struct device *device, const struct tensor *tensor, bool gradient, float *nchw)
 {
-    dnnl_memory_desc_t plain;
-    layout_floats(&plain, tensor);
-    reorder(device->engine, memory_of(tensor, gradient), tensor_layout(tensor), nchw, &plain);
+    const struct layout *layout = tensor_layout(tensor);
+    struct layout *plain = NULL;
+    if (layout_is_floats(layout)) {
+        memcpy(nchw, memory_of(tensor, gradient), layout_bytes(layout));
+        return;
+    }
+    ASSERT(layout_of_floats(&plain, tensor) == dnnl_success);
+    reorder(device->engine, memory_of(tensor, gradient), layout, nchw, plain);
+    layout_free(plain);
 }
 
 void onednn_tensor_in(struct device *device, const struct tensor *tensor, bool gradient, const float *nchw)
 {
-    dnnl_memory_desc_t plain;
-    layout_floats(&plain, tensor);
-    reorder(device->engine, (void *)(uintptr_t)nchw, &plain, memory_of(tensor, gradient), tensor_layout(tensor));
+    const struct layout *layout = tensor_layout(tensor);
+    struct layout *plain = NULL;
+    if (layout_is_floats(layout)) {
+        memcpy(memory_of(tensor, gradient), nchw, layout_bytes(layout));
+        return;
+    }
+    ASSERT(layout_of_floats(&plain, tensor) == dnnl_success);
+    reorder(device->engine, (void *)(uintptr_t)nchw, plain, memory_of(tensor, gradient), layout);
+    layout_free(plain);
 }
 
 static void add_floats(float *restrict sum, const float *restrict more, size_t n)
