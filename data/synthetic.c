@@ -72,7 +72,7 @@ static int read_coloured(const struct dataset *dataset, int64_t index, void *raw
     float half_width = draw_between(&draws, 0.9f, 2.0f);
     glyph_draw(&draws, *label, COLOUR_SIDE, half_width + 1, nearest);
     int brightest = (int)(draw(&draws) % COLOURS);
-    for (int c = 0; c < COLOURS; c++) {
+    for (int c = 0; c < (int)COLOURS; c++) {
         struct channel channel = { .half_width = half_width };
         channel.ink = draw_between(&draws, c == brightest ? 60 : -40, 140);
         channel.grain = draw_between(&draws, 5, 60) / 255;
