@@ -98,7 +98,8 @@ int onednn_batchnorm(struct op **op, const struct op_request *request, const str
         const struct binding to_dx[] = {
             { DNNL_ARG_SRC, place_data(x) }, { DNNL_ARG_MEAN, self->mean }, { DNNL_ARG_VARIANCE, self->variance },
             { DNNL_ARG_DIFF_DST, place_gradient(y) }, { DNNL_ARG_WORKSPACE, workspace },
-            { DNNL_ARG_SCALE, place_param(PLACE_WEIGHT, scale) }, { DNNL_ARG_SHIFT, place_param(PLACE_WEIGHT, shift) }, /* not read, but counted */
+            { DNNL_ARG_SCALE, place_param(PLACE_WEIGHT, scale) },
+            { DNNL_ARG_SHIFT, BATCHNORM_BACKWARD_TAKES_SHIFT ? place_param(PLACE_WEIGHT, shift) : (struct place){ .kind = PLACE_NONE } },
             { DNNL_ARG_DIFF_SRC, dx },
             { DNNL_ARG_DIFF_SCALE, place_param(PLACE_DWEIGHT, scale) }, { DNNL_ARG_DIFF_SHIFT, place_param(PLACE_DWEIGHT, shift) },
         };

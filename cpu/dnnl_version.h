@@ -76,6 +76,9 @@ dnnl_status_t describe_pool(dnnl_primitive_desc_t *made, const struct onednn *on
                             const struct layout *x, const struct layout *y, const struct window *window);
 dnnl_status_t describe_batchnorm(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_prop_kind_t kind, dnnl_primitive_desc_t hint,
                                  const struct layout *layout, float epsilon, unsigned flags);
+/* oneDNN 2 counts the shift among the arguments of a batch normalization's backward, and does not read it; 3 takes none. */
+enum { BATCHNORM_BACKWARD_TAKES_SHIFT = DNNL_VERSION_MAJOR == 2 };
+
 struct response { int size; float alpha, beta, k; };
 dnnl_status_t describe_lrn(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_prop_kind_t kind, dnnl_primitive_desc_t hint,
                            const struct layout *layout, const struct response *response);

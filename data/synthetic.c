@@ -14,10 +14,8 @@
 
 #include <math.h>
 
-enum {
-    GRAY_SIDE = 28, COLOUR_SIDE = 32, COLOURS = 3,
-    PURPOSE_DIGITS = 0x6469676974, PURPOSE_COLOURED = 0x636f6c6f7572,
-};
+enum { GRAY_SIDE = 28, COLOUR_SIDE = 32, COLOURS = 3 };
+static const uint64_t purpose_digits = 0x6469676974, purpose_coloured = 0x636f6c6f7572;
 
 static float limited(float value, float least, float most)
 {
@@ -72,7 +70,7 @@ static int read_coloured(const struct dataset *dataset, int64_t index, void *raw
     float half_width = draw_between(&draws, 0.9f, 2.0f);
     glyph_draw(&draws, *label, COLOUR_SIDE, half_width + 1, nearest);
     int brightest = (int)(draw(&draws) % COLOURS);
-    for (int c = 0; c < (int)COLOURS; c++) {
+    for (int c = 0; c < COLOURS; c++) {
         struct channel channel = { .half_width = half_width };
         channel.ink = draw_between(&draws, c == brightest ? 60 : -40, 140);
         channel.grain = draw_between(&draws, 5, 60) / 255;
@@ -100,7 +98,7 @@ static int open_gray(struct dataset *dataset, const struct dataset_request *requ
     dataset->n = request->split == SPLIT_TRAIN ? 60000 : 10000;
     dataset->channels = 1;
     dataset->height = dataset->width = GRAY_SIDE;
-    return open_drawn(dataset, request, PURPOSE_DIGITS, error);
+    return open_drawn(dataset, request, purpose_digits, error);
 }
 
 static int open_coloured(struct dataset *dataset, const struct dataset_request *request, struct error *error)
@@ -108,7 +106,7 @@ static int open_coloured(struct dataset *dataset, const struct dataset_request *
     dataset->n = request->split == SPLIT_TRAIN ? 50000 : 10000;
     dataset->channels = COLOURS;
     dataset->height = dataset->width = COLOUR_SIDE;
-    return open_drawn(dataset, request, PURPOSE_COLOURED, error);
+    return open_drawn(dataset, request, purpose_coloured, error);
 }
 
 static void synthetic_close(struct dataset *dataset) { door_free(dataset->state); }
