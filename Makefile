@@ -16,7 +16,7 @@ B := build/$(VARIANT)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-psabi -Werror=implicit-function-declaration $(if $(CI),-Werror)
 CFLAGS ?= -O3 -march=native -g
-ALL_CFLAGS = -std=c11 $(CFLAGS) -fno-math-errno $(WARNINGS) -D_GNU_SOURCE -I. -MMD -MP $(VARIANT_$(VARIANT)) $(DEFINES) $(DEPS_CFLAGS)
+ALL_CFLAGS = -std=c11 $(CFLAGS) -fno-math-errno -ffp-contract=off $(WARNINGS) -D_GNU_SOURCE -I. -MMD -MP $(VARIANT_$(VARIANT)) $(DEFINES) $(DEPS_CFLAGS)
 VARIANT_asan := -O1 -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 VARIANT_tsan := -O1 -fsanitize=thread
 VARIANT_fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined

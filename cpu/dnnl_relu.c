@@ -18,7 +18,7 @@ static void rectify_bf16(uint16_t *to, const uint16_t *sign, const uint16_t *fro
 {
     for (size_t i = 0; i < n; i++) {
         bool negative = (sign[i] >= 0x8000) & ((sign[i] & 0x7fff) <= 0x7f80);
-        to[i] = negative | (sign[i] == 0) ? 0 : from[i];
+        to[i] = (negative | (sign[i] == 0)) ? 0 : from[i];
     }
 }
 

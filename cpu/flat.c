@@ -11,7 +11,11 @@
 enum { BLOCK = 1024 };
 
 /* Pointers of one pass may be equal, never overlap otherwise: iterations are independent. */
+#ifdef __clang__
+#define ELEMENTWISE _Pragma("clang loop vectorize(assume_safety)")
+#else
 #define ELEMENTWISE _Pragma("GCC ivdep")
+#endif
 
 static inline size_t block_length(size_t at, size_t n) { return n - at < BLOCK ? n - at : BLOCK; }
 
