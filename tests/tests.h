@@ -15,6 +15,12 @@
 #undef fail_msg
 #define fail_msg(...) do { print_error(__VA_ARGS__); print_error("\n"); _fail(__FILE__, __LINE__); } while (0)
 
+/* cmocka 2 has it by another name. */
+#ifdef assert_uint_in_range
+#undef assert_in_range
+#define assert_in_range assert_uint_in_range
+#endif
+
 /* Prints the reason, then skips the test that is running. */
 #define test_skip(reason) do { print_message("# skip: %s\n", reason); skip(); } while (0)
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 struct file_head { char magic[8]; uint32_t k, buckets; int64_t services; };
-static const char magic[8] = "onestepR";
+static const char magic[8] = { 'o', 'n', 'e', 's', 't', 'e', 'p', 'R' };
 
 static int wrong(const char *path, struct error *error, const char *rule, long long got)
 {
