@@ -2,6 +2,7 @@
 #ifndef CPU_CROSS_ENTROPY_H
 #define CPU_CROSS_ENTROPY_H
 
+#include "base/elementary.h"
 #include "nets/backend.h"
 
 #include <math.h>
@@ -33,8 +34,8 @@ static inline double log_sum_exp(const float *logits, size_t step, int classes)
     for (int c = 1; c < classes; c++)
         most = logits[(size_t)c * step] > most ? logits[(size_t)c * step] : most;
     for (int c = 0; c < classes; c++)
-        sum += (double)expf(logits[(size_t)c * step] - most);
-    return (double)most + log(sum);
+        sum += (double)elementary_expf(logits[(size_t)c * step] - most);
+    return (double)most + elementary_log(sum);
 }
 
 /* Adds a sample to the result; (softmax - target)/B, scaled, to `gradient`, which lies as the logits do, where that is not NULL. */
@@ -48,7 +49,7 @@ static inline void cross_entropy_sample(const struct cross_entropy *of, const fl
         if (target > 0)
             entropy -= target * log_p;
         if (gradient)
-            gradient[(size_t)c * step] = of->scale * (float)(((double)expf((float)log_p) - target) / of->batch);
+            gradient[(size_t)c * step] = of->scale * (float)(((double)elementary_expf((float)log_p) - target) / of->batch);
     }
     result->correct += before < 1;
     result->correct5 += before < 5 && before < of->classes;

@@ -1,7 +1,6 @@
 /* Local response normalization across channels, in lanes: y = x / s^beta, s = k + alpha/size * the sum of squares of `size` channels around. */
+#include "base/elementary.h"
 #include "cpu/lanes.h"
-
-#include <math.h>
 
 struct lrn {
     struct op op;
@@ -17,7 +16,7 @@ static v16 power(v16 s, float beta)
     if (beta == 0.75f)
         return v16_all(1) / (v16_sqrt(s) * v16_sqrt(v16_sqrt(s)));
     for (int i = 0; i < LANES; i++)
-        s[i] = powf(s[i], -beta);
+        s[i] = (float)elementary_pow((double)s[i], -(double)beta);
     return s;
 }
 

@@ -2,6 +2,7 @@
  *
  * A prediction is right when the label is argmax(x), the first of equal maxima; among the five best, when fewer than five classes stand
  * before it in that order. A sample with a NaN among its logits is never right. */
+#include "base/elementary.h"
 #include "cpu/loss_scale.h"
 #include "cpu/reference.h"
 
@@ -26,8 +27,8 @@ static double log_sum_exp(const float *x, int classes)
     for (int c = 1; c < classes; c++)
         most = (double)x[c] > most ? (double)x[c] : most;
     for (int c = 0; c < classes; c++)
-        sum += exp((double)x[c] - most);
-    return most + log(sum);
+        sum += elementary_exp((double)x[c] - most);
+    return most + elementary_log(sum);
 }
 
 /* The loss of one sample; its gradient to dx, where that is not NULL. */
@@ -40,7 +41,7 @@ static double sample(const struct reference_op *self, const float *x, int label,
         if (target > 0)
             entropy -= target * log_softmax;
         if (dx)
-            dx[c] = scale * (float)((exp(log_softmax) - target) / self->request.batch);
+            dx[c] = scale * (float)((elementary_exp(log_softmax) - target) / self->request.batch);
     }
     return entropy;
 }

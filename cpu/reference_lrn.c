@@ -1,8 +1,7 @@
 /* Local response normalization: with s[c] = k + alpha/size * sum of x^2 over the size channels around c (those that exist),
  * y[c] = x[c] s[c]^-beta, and dx[c] = dy[c] s[c]^-beta - 2 alpha beta/size x[c] * sum over the same channels of dy x s^(-beta-1). */
+#include "base/elementary.h"
 #include "cpu/reference.h"
-
-#include <math.h>
 
 /* Channels [from, to) around c. */
 static int from(const struct lrn_args *args, int c) { return c < args->size / 2 ? 0 : c - args->size / 2; }
@@ -34,7 +33,7 @@ static void normalize(const struct reference_op *self, size_t start, size_t plan
     const float *x = (const float *)self->request.inputs[0]->data + start;
     float *y = (float *)self->request.output->data + start;
     for (int c = 0; c < channels; c++)
-        y[(size_t)c * plane] = (float)((double)x[(size_t)c * plane] * pow(base(args, x, c, channels, plane), -(double)args->beta));
+        y[(size_t)c * plane] = (float)((double)x[(size_t)c * plane] * elementary_pow(base(args, x, c, channels, plane), -(double)args->beta));
 }
 
 static int forward(struct op *op, const struct step *step, struct error *error)
@@ -48,8 +47,8 @@ static double gradient(const struct lrn_args *args, const float *x, const float 
 {
     double beta = (double)args->beta, spread = 0;
     for (int i = from(args, c); i < to(args, c, channels); i++)
-        spread += (double)dy[(size_t)i * plane] * (double)x[(size_t)i * plane] * pow(base(args, x, i, channels, plane), -beta - 1);
-    double own = (double)dy[(size_t)c * plane] * pow(base(args, x, c, channels, plane), -beta);
+        spread += (double)dy[(size_t)i * plane] * (double)x[(size_t)i * plane] * elementary_pow(base(args, x, i, channels, plane), -beta - 1);
+    double own = (double)dy[(size_t)c * plane] * elementary_pow(base(args, x, c, channels, plane), -beta);
     return own - 2 * (double)args->alpha * beta / args->size * (double)x[(size_t)c * plane] * spread;
 }
 

@@ -1,4 +1,5 @@
 /* The maps of parameters and of running statistics (graph.h), and what they start as. */
+#include "base/elementary.h"
 #include "base/list.h"
 #include "base/philox.h"
 #include "base/sizes.h"
@@ -79,8 +80,8 @@ static double draw_uniform(uint64_t key, size_t i)
 static double draw_normal(uint64_t key, size_t i)
 {
     struct philox_block block = philox(key, 0, i);
-    double radius = sqrt(-2 * log(1 - uniform_double(block.word[0], block.word[1])));
-    return radius * cos(2 * 3.14159265358979323846 * uniform_double(block.word[2], block.word[3]));
+    double radius = sqrt(-2 * elementary_log(1 - uniform_double(block.word[0], block.word[1])));
+    return radius * elementary_cosine(uniform_double(block.word[2], block.word[3]));
 }
 
 static void param_start(const struct param *param, uint64_t seed, float *values)

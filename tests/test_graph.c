@@ -211,6 +211,32 @@ static void test_he_init(void **state)
     graph_release(&graph);
 }
 
+/* The first weights to the last bit, whatever the machine, the compiler and the C library: LeNet draws uniform numbers, VGG-16 normal ones. */
+static void test_init_same_everywhere(void **state)
+{
+    (void)state;
+    const struct network_request gray = { .input = { .c = 1, .h = 28, .w = 28 }, .classes = 10 }, coloured = { .input = { .c = 3, .h = 32, .w = 32 }, .classes = 10 };
+    const struct { const char *net; const struct network_request *request; uint64_t want; } rows[] = {
+        { "lenet", &gray, 0x8f92639aa5d62ac6 }, { "vgg16-bn", &coloured, 0xfbd413cc4456a860 },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct graph graph;
+        network_make(&graph, rows[i].net, rows[i].request);
+        float *values = floats_new(graph.params.total);
+        graph_init_weights(&graph, 1, values);
+        uint64_t got = 0xcbf29ce484222325u;
+        for (size_t k = 0; k < graph.params.total; k++) {
+            uint32_t bits;
+            memcpy(&bits, &values[k], sizeof bits);
+            got = (got ^ bits) * 0x100000001b3u;
+        }
+        if (got != rows[i].want)
+            fail_msg("%s: first weights sum up to 0x%llx here, elsewhere to 0x%llx", rows[i].net, (unsigned long long)got, (unsigned long long)rows[i].want);
+        door_free(values);
+        graph_release(&graph);
+    }
+}
+
 static void test_batchnorm_starts(void **state)
 {
     (void)state;
@@ -236,7 +262,7 @@ int test_graph(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_window_errors), cmocka_unit_test(test_join_errors), cmocka_unit_test(test_name_errors), cmocka_unit_test(test_argument_errors),
         cmocka_unit_test(test_shape_of_graph_errors), cmocka_unit_test(test_first_error_stays),
-        cmocka_unit_test(test_init_needs_no_order), cmocka_unit_test(test_init_distribution), cmocka_unit_test(test_he_init), cmocka_unit_test(test_batchnorm_starts),
+        cmocka_unit_test(test_init_needs_no_order), cmocka_unit_test(test_init_distribution), cmocka_unit_test(test_he_init), cmocka_unit_test(test_init_same_everywhere), cmocka_unit_test(test_batchnorm_starts),
     };
     return cmocka_run_group_tests_name("graph", tests, NULL, NULL);
 }

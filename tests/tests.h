@@ -27,6 +27,7 @@
 /* X(name): one row per subject. */
 #define TEST_SUBJECTS(X) \
     X(base) \
+    X(elementary) \
     X(ring) \
     X(data) \
     X(image) \

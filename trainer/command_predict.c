@@ -2,13 +2,13 @@
 #include "trainer/command.h"
 
 #include "base/door.h"
+#include "base/elementary.h"
 #include "base/sizes.h"
 #include "base/text.h"
 #include "data/image.h"
 #include "trainer/model.h"
 
 #include <cjson/cJSON.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -104,7 +104,7 @@ static struct guess next_guess(const float *logits, int classes, const struct gu
             next = c;
     }
     for (int c = 0; c < classes; c++)
-        norm += exp((double)logits[c] - (double)logits[next]);
+        norm += elementary_exp((double)logits[c] - (double)logits[next]);
     return (struct guess){ next, 1 / norm };
 }
 

@@ -1,10 +1,12 @@
 /* See schedule.h. */
 #include "trainer/schedule.h"
 
+#include "base/elementary.h"
+
 #include <math.h>
 
 /* From a to b along half a cosine; part: how far, 0 to 1. */
-static double anneal(double a, double b, double part) { return b + (a - b) * (1 + cos(3.14159265358979323846 * part)) / 2; }
+static double anneal(double a, double b, double part) { return b + (a - b) * (1 + elementary_cosine(part / 2)) / 2; }
 
 /* PyTorch's OneCycleLR (cosine, two phases, momentum left alone): its phases end at the fractional step pct_start * T - 1 and at step T - 1. */
 static double one_cycle(const struct schedule *schedule, double t)
@@ -41,5 +43,5 @@ float schedule_rate(const struct schedule *schedule, int64_t t) { return (float)
 float schedule_average_rate(const struct schedule *schedule, int64_t t, int parts)
 {
     double decay = fmin(schedule->config->train.ema_decay, ((double)t + 1) / ((double)t + 10));
-    return (float)(1 - pow(decay, 1.0 / parts));
+    return (float)(1 - elementary_pow(decay, 1.0 / parts));
 }

@@ -2,10 +2,9 @@
 #include "trainer/straggler.h"
 
 #include "base/door.h"
+#include "base/elementary.h"
 #include "base/philox.h"
 #include "trainer/worker.h"
-
-#include <math.h>
 
 bool straggler_is_on(const struct config *config)
 {
@@ -23,7 +22,7 @@ void straggler_draw(struct worker *worker)
     worker->stretch = slowdown->values[slowdown->n == 1 ? 0 : worker->number];
     if (config->workers.jitter > 0) {
         struct philox_block block = philox(philox_key((uint64_t)config->train.seed, hash_name("jitter")), (uint64_t)worker->number, (uint64_t)worker->iteration);
-        worker->stretch *= 1 - config->workers.jitter * log1p(-uniform_double(block.word[0], block.word[1]));
+        worker->stretch *= 1 - config->workers.jitter * elementary_log(1 - uniform_double(block.word[0], block.word[1]));
     }
 }
 
