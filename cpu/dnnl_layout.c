@@ -7,7 +7,8 @@ dnnl_status_t layout_of_floats(struct layout **made, const struct tensor *tensor
     return layout_make(made, 4, dims, dnnl_f32, dnnl_nchw);
 }
 
-/* oneDNN 3 has no call that changes the type of a layout's elements, so the layout is looked for among those that its kernels choose from. */
+/* oneDNN 3 has no call that changes the type of a layout's elements, so the layout is looked for among those that its
+ * kernels choose from. */
 dnnl_status_t layout_of_floats_alike(struct layout **made, const struct tensor *tensor)
 {
     static const dnnl_format_tag_t tags[] = { dnnl_nchw, dnnl_nhwc, dnnl_nChw16c, dnnl_nChw8c, dnnl_nChw4c };
@@ -45,7 +46,8 @@ bool layouts_agree(const struct layout *first, const struct layout *second)
     if (a.rank != b.rank || a.type != b.type || a.offset != b.offset || !blocks_agree(&a, &b))
         return false;
     for (int i = 0; i < a.rank; i++) {
-        if (a.dims[i] != b.dims[i] || a.padded_dims[i] != b.padded_dims[i] || a.padded_offsets[i] != b.padded_offsets[i])
+        if (a.dims[i] != b.dims[i] || a.padded_dims[i] != b.padded_dims[i] ||
+            a.padded_offsets[i] != b.padded_offsets[i])
             return false;
         if (a.padded_dims[i] > 1 && a.strides[i] != b.strides[i])
             return false;
@@ -70,8 +72,10 @@ bool layout_is_floats(const struct layout *layout)
 bool layout_walk(const struct layout *layout, struct walk *walk)
 {
     struct blocking b;
-    if (!layout_blocking(layout, &b) || b.rank != 4 || b.offset != 0 || b.n_blocks > 1 || (b.n_blocks == 1 && b.blocked_dims[0] != 1))
+    if (!layout_blocking(layout, &b) || b.rank != 4 || b.offset != 0 || b.n_blocks > 1 ||
+        (b.n_blocks == 1 && b.blocked_dims[0] != 1))
         return false;
-    *walk = (struct walk){ (size_t)b.strides[0], (size_t)b.strides[1], (size_t)b.strides[2], (size_t)b.strides[3], b.n_blocks ? (int)b.blocks[0] : 1 };
+    *walk = (struct walk){ (size_t)b.strides[0], (size_t)b.strides[1], (size_t)b.strides[2], (size_t)b.strides[3],
+                           b.n_blocks ? (int)b.blocks[0] : 1 };
     return true;
 }

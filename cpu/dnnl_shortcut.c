@@ -1,5 +1,5 @@
-/* The shortcut without parameters: every stride-th row and column becomes the output's middle channels, by our own loops, because oneDNN has
- * no layout that leaves out rows of blocks. What is not copied is cleared first. */
+/* The shortcut without parameters: every stride-th row and column becomes the output's middle channels, by our own
+ * loops, because oneDNN has no layout that leaves out rows of blocks. What is not copied is cleared first. */
 #include "cpu/dnnl.h"
 
 #include <string.h>
@@ -7,7 +7,7 @@
 struct shortcut {
     struct onednn_op op;
     const struct tensor *x, *y;
-    struct place from, to; /* x, and where its gradient is put */
+    struct place from, to;  /* x, and where its gradient is put */
     struct walk small, big; /* y's, x's */
     size_t x_bytes;         /* of what lies at `to` */
     int front, stride;
@@ -15,25 +15,30 @@ struct shortcut {
 
 static size_t element(const struct walk *walk, int sample, int channel, int row, int column)
 {
-    return (size_t)sample * walk->sample + (size_t)(channel / walk->block) * walk->channel_block + (size_t)(channel % walk->block) +
-           (size_t)row * walk->row + (size_t)column * walk->column;
+    return (size_t)sample * walk->sample + (size_t)(channel / walk->block) * walk->channel_block +
+           (size_t)(channel % walk->block) + (size_t)row * walk->row + (size_t)column * walk->column;
 }
 
 /* How many channels lie behind one another. */
-static int run_of(const struct walk *walk, int channels) { return walk->block > 1 ? walk->block : walk->channel_block == 1 ? channels : 1; }
+static int run_of(const struct walk *walk, int channels)
+{
+    return walk->block > 1 ? walk->block : walk->channel_block == 1 ? channels : 1;
+}
 
 /* Between the pixels of x that are taken and those of y. */
 static void copy(const struct shortcut *self, char *big, char *small, bool forward)
 {
     const struct shape in = self->x->shape, out = self->y->shape;
-    const int run_big = run_of(&self->big, in.c), run_small = run_of(&self->small, out.c), run = run_big < run_small ? run_big : run_small;
+    const int run_big = run_of(&self->big, in.c), run_small = run_of(&self->small, out.c),
+              run = run_big < run_small ? run_big : run_small;
     const size_t width = dnnl_data_type_size(element_type(self->y->precision));
     for (int sample = 0; sample < self->y->batch; sample++)
         for (int c = 0; c < in.c; c += run)
             for (int row = 0; row < out.h; row++)
                 for (int column = 0; column < out.w; column++) {
                     const size_t bytes = width * (size_t)(run < in.c - c ? run : in.c - c);
-                    char *at_big = big + width * element(&self->big, sample, c, row * self->stride, column * self->stride);
+                    char *at_big =
+                        big + width * element(&self->big, sample, c, row * self->stride, column * self->stride);
                     char *at_small = small + width * element(&self->small, sample, self->front + c, row, column);
                     memcpy(forward ? at_small : at_big, forward ? at_big : at_small, bytes);
                 }
@@ -84,7 +89,8 @@ static void place_input(struct shortcut *self, struct build *build)
     }
 }
 
-int onednn_shortcut(struct op **op, const struct op_request *request, const struct shortcut_args *args, struct error *error)
+int onednn_shortcut(struct op **op, const struct op_request *request, const struct shortcut_args *args,
+                    struct error *error)
 {
     static const struct op_calls calls = { .forward = forward, .backward = backward, .free = onednn_free };
     struct build build;

@@ -7,11 +7,11 @@
 
 #include <string.h>
 
-/* The first kernel offered that the wish does not refuse. */
 static bool refused(const struct wish *wish, const_dnnl_primitive_desc_t desc)
 {
     const char *kernel = "";
-    return wish && dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, &kernel) == dnnl_success && wish->refuses(kernel, wish->summed);
+    return wish && dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, &kernel) == dnnl_success &&
+           wish->refuses(kernel, wish->summed);
 }
 
 #if DNNL_VERSION_MAJOR == 2
@@ -34,7 +34,8 @@ static dnnl_status_t keep(struct layout **made, dnnl_status_t status, const dnnl
     return dnnl_success;
 }
 
-dnnl_status_t layout_make(struct layout **made, int rank, const dnnl_dims_t dims, dnnl_data_type_t type, dnnl_format_tag_t tag)
+dnnl_status_t layout_make(struct layout **made, int rank, const dnnl_dims_t dims, dnnl_data_type_t type,
+                          dnnl_format_tag_t tag)
 {
     dnnl_memory_desc_t desc;
     dnnl_status_t status = dnnl_memory_desc_init_by_tag(&desc, rank, dims, type, tag);
@@ -43,7 +44,8 @@ dnnl_status_t layout_make(struct layout **made, int rank, const dnnl_dims_t dims
 
 dnnl_status_t layout_copy(struct layout **made, const struct layout *of) { return keep(made, dnnl_success, &of->desc); }
 
-dnnl_status_t layout_part(struct layout **made, const struct layout *whole, const dnnl_dims_t dims, const dnnl_dims_t offset)
+dnnl_status_t layout_part(struct layout **made, const struct layout *whole, const dnnl_dims_t dims,
+                          const dnnl_dims_t offset)
 {
     dnnl_memory_desc_t desc;
     dnnl_status_t status = dnnl_memory_desc_init_submemory(&desc, &whole->desc, dims, offset);
@@ -57,25 +59,27 @@ bool layout_blocking(const struct layout *layout, struct blocking *b)
     const dnnl_memory_desc_t *desc = &layout->desc;
     const dnnl_blocking_desc_t *blocks = &desc->format_desc.blocking;
     *b = (struct blocking){
-        desc->ndims, blocks->inner_nblks, desc->data_type, desc->offset0, desc->dims, desc->padded_dims, desc->padded_offsets, blocks->strides,
-        blocks->inner_blks, blocks->inner_idxs,
+        desc->ndims,       blocks->inner_nblks,  desc->data_type, desc->offset0,      desc->dims,
+        desc->padded_dims, desc->padded_offsets, blocks->strides, blocks->inner_blks, blocks->inner_idxs,
     };
     return desc->format_kind == dnnl_blocked && desc->extra.flags == dnnl_memory_extra_flag_none;
 }
 
-/* In 2 the first 3 of a struct layout are all there is of it, so a descriptor that oneDNN owns is one. */
+/* In 2 a struct layout holds the descriptor and nothing else, so a descriptor that oneDNN owns can be read as one. */
 static const struct layout *borrowed(const dnnl_memory_desc_t *desc) { return (const struct layout *)desc; }
 
-static dnnl_status_t describe(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_status_t status, const void *desc, dnnl_primitive_desc_t hint)
+static dnnl_status_t describe(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_status_t status,
+                              const void *desc, dnnl_primitive_desc_t hint)
 {
     return status == dnnl_success ? dnnl_primitive_desc_create(made, desc, onednn->attr, onednn->engine, hint) : status;
 }
 
-static dnnl_status_t choose(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_status_t status, const void *desc, dnnl_primitive_desc_t hint,
-                            const struct wish *wish)
+static dnnl_status_t choose(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_status_t status,
+                            const void *desc, dnnl_primitive_desc_t hint, const struct wish *wish)
 {
     dnnl_primitive_desc_iterator_t offers = NULL;
-    if (status != dnnl_success || (status = dnnl_primitive_desc_iterator_create(&offers, desc, onednn->attr, onednn->engine, hint)) != dnnl_success)
+    if (status != dnnl_success || (status = dnnl_primitive_desc_iterator_create(&offers, desc, onednn->attr,
+                                                                                onednn->engine, hint)) != dnnl_success)
         return status;
     for (;;) {
         *made = dnnl_primitive_desc_iterator_fetch(offers);
@@ -85,7 +89,8 @@ static dnnl_status_t choose(dnnl_primitive_desc_t *made, const struct onednn *on
     }
 }
 
-dnnl_status_t describe_concat(dnnl_primitive_desc_t *made, const struct onednn *onednn, const struct layout *joined, int n, const struct layout *const *parts)
+dnnl_status_t describe_concat(dnnl_primitive_desc_t *made, const struct onednn *onednn, const struct layout *joined,
+                              int n, const struct layout *const *parts)
 {
     dnnl_memory_desc_t descs[NODE_INPUTS];
     for (int i = 0; i < n; i++)
@@ -104,17 +109,19 @@ dnnl_status_t describe_conv(dnnl_primitive_desc_t *made, const struct onednn *on
                             const struct layouts *l, const struct window *w, const struct wish *wish)
 {
     dnnl_convolution_desc_t desc;
-    dnnl_status_t status = dnnl_convolution_forward_desc_init(&desc, kind, dnnl_convolution_auto, &l->x->desc, &l->w->desc, desc_of(l->bias), &l->y->desc,
-                                                              w->stride, w->before, w->after);
+    dnnl_status_t status =
+        dnnl_convolution_forward_desc_init(&desc, kind, dnnl_convolution_auto, &l->x->desc, &l->w->desc,
+                                           desc_of(l->bias), &l->y->desc, w->stride, w->before, w->after);
     return choose(made, onednn, status, &desc, NULL, wish);
 }
 
-dnnl_status_t describe_conv_weights(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_primitive_desc_t hint,
-                                    const struct layouts *l, const struct window *w)
+dnnl_status_t describe_conv_weights(dnnl_primitive_desc_t *made, const struct onednn *onednn,
+                                    dnnl_primitive_desc_t hint, const struct layouts *l, const struct window *w)
 {
     dnnl_convolution_desc_t desc;
-    dnnl_status_t status = dnnl_convolution_backward_weights_desc_init(&desc, dnnl_convolution_auto, &l->x->desc, &l->w->desc, desc_of(l->bias), &l->y->desc,
-                                                                       w->stride, w->before, w->after);
+    dnnl_status_t status =
+        dnnl_convolution_backward_weights_desc_init(&desc, dnnl_convolution_auto, &l->x->desc, &l->w->desc,
+                                                    desc_of(l->bias), &l->y->desc, w->stride, w->before, w->after);
     return describe(made, onednn, status, &desc, hint);
 }
 
@@ -122,43 +129,51 @@ dnnl_status_t describe_conv_data(dnnl_primitive_desc_t *made, const struct onedn
                                  const struct layouts *l, const struct window *w, const struct wish *wish)
 {
     dnnl_convolution_desc_t desc;
-    dnnl_status_t status = dnnl_convolution_backward_data_desc_init(&desc, dnnl_convolution_auto, &l->x->desc, &l->w->desc, &l->y->desc,
-                                                                    w->stride, w->before, w->after);
+    dnnl_status_t status = dnnl_convolution_backward_data_desc_init(
+        &desc, dnnl_convolution_auto, &l->x->desc, &l->w->desc, &l->y->desc, w->stride, w->before, w->after);
     return choose(made, onednn, status, &desc, hint, wish);
 }
 
-dnnl_status_t describe_product(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_prop_kind_t kind, const struct layouts *l)
+dnnl_status_t describe_product(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_prop_kind_t kind,
+                               const struct layouts *l)
 {
     dnnl_inner_product_desc_t desc;
-    dnnl_status_t status = dnnl_inner_product_forward_desc_init(&desc, kind, &l->x->desc, &l->w->desc, desc_of(l->bias), &l->y->desc);
+    dnnl_status_t status =
+        dnnl_inner_product_forward_desc_init(&desc, kind, &l->x->desc, &l->w->desc, desc_of(l->bias), &l->y->desc);
     return describe(made, onednn, status, &desc, NULL);
 }
 
-dnnl_status_t describe_product_weights(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_primitive_desc_t hint, const struct layouts *l)
+dnnl_status_t describe_product_weights(dnnl_primitive_desc_t *made, const struct onednn *onednn,
+                                       dnnl_primitive_desc_t hint, const struct layouts *l)
 {
     dnnl_inner_product_desc_t desc;
-    dnnl_status_t status = dnnl_inner_product_backward_weights_desc_init(&desc, &l->x->desc, &l->w->desc, desc_of(l->bias), &l->y->desc);
+    dnnl_status_t status =
+        dnnl_inner_product_backward_weights_desc_init(&desc, &l->x->desc, &l->w->desc, desc_of(l->bias), &l->y->desc);
     return describe(made, onednn, status, &desc, hint);
 }
 
-dnnl_status_t describe_product_data(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_primitive_desc_t hint, const struct layouts *l)
+dnnl_status_t describe_product_data(dnnl_primitive_desc_t *made, const struct onednn *onednn,
+                                    dnnl_primitive_desc_t hint, const struct layouts *l)
 {
     dnnl_inner_product_desc_t desc;
     dnnl_status_t status = dnnl_inner_product_backward_data_desc_init(&desc, &l->x->desc, &l->w->desc, &l->y->desc);
     return describe(made, onednn, status, &desc, hint);
 }
 
-dnnl_status_t describe_pool(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_prop_kind_t kind, dnnl_primitive_desc_t hint, dnnl_alg_kind_t alg,
-                            const struct layout *x, const struct layout *y, const struct window *w)
+dnnl_status_t describe_pool(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_prop_kind_t kind,
+                            dnnl_primitive_desc_t hint, dnnl_alg_kind_t alg, const struct layout *x,
+                            const struct layout *y, const struct window *w)
 {
     dnnl_pooling_desc_t desc;
-    dnnl_status_t status = hint ? dnnl_pooling_backward_desc_init(&desc, alg, &x->desc, &y->desc, w->stride, w->size, w->before, w->after)
-                                : dnnl_pooling_forward_desc_init(&desc, kind, alg, &x->desc, &y->desc, w->stride, w->size, w->before, w->after);
+    dnnl_status_t status =
+        hint ? dnnl_pooling_backward_desc_init(&desc, alg, &x->desc, &y->desc, w->stride, w->size, w->before, w->after)
+             : dnnl_pooling_forward_desc_init(&desc, kind, alg, &x->desc, &y->desc, w->stride, w->size, w->before,
+                                              w->after);
     return describe(made, onednn, status, &desc, hint);
 }
 
-dnnl_status_t describe_batchnorm(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_prop_kind_t kind, dnnl_primitive_desc_t hint,
-                                 const struct layout *layout, float epsilon, unsigned flags)
+dnnl_status_t describe_batchnorm(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_prop_kind_t kind,
+                                 dnnl_primitive_desc_t hint, const struct layout *layout, float epsilon, unsigned flags)
 {
     const dnnl_memory_desc_t *l = &layout->desc;
     dnnl_batch_normalization_desc_t desc;
@@ -167,13 +182,14 @@ dnnl_status_t describe_batchnorm(dnnl_primitive_desc_t *made, const struct onedn
     return describe(made, onednn, status, &desc, hint);
 }
 
-dnnl_status_t describe_lrn(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_prop_kind_t kind, dnnl_primitive_desc_t hint,
-                           const struct layout *layout, const struct response *r)
+dnnl_status_t describe_lrn(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_prop_kind_t kind,
+                           dnnl_primitive_desc_t hint, const struct layout *layout, const struct response *r)
 {
     const dnnl_memory_desc_t *l = &layout->desc;
     dnnl_lrn_desc_t desc;
-    dnnl_status_t status = hint ? dnnl_lrn_backward_desc_init(&desc, dnnl_lrn_across_channels, l, l, r->size, r->alpha, r->beta, r->k)
-                                : dnnl_lrn_forward_desc_init(&desc, kind, dnnl_lrn_across_channels, l, r->size, r->alpha, r->beta, r->k);
+    dnnl_status_t status =
+        hint ? dnnl_lrn_backward_desc_init(&desc, dnnl_lrn_across_channels, l, l, r->size, r->alpha, r->beta, r->k)
+             : dnnl_lrn_forward_desc_init(&desc, kind, dnnl_lrn_across_channels, l, r->size, r->alpha, r->beta, r->k);
     return describe(made, onednn, status, &desc, hint);
 }
 
@@ -190,7 +206,8 @@ static dnnl_status_t keep(struct layout **made, dnnl_status_t status, dnnl_memor
     return status;
 }
 
-dnnl_status_t layout_make(struct layout **made, int rank, const dnnl_dims_t dims, dnnl_data_type_t type, dnnl_format_tag_t tag)
+dnnl_status_t layout_make(struct layout **made, int rank, const dnnl_dims_t dims, dnnl_data_type_t type,
+                          dnnl_format_tag_t tag)
 {
     dnnl_memory_desc_t desc = NULL;
     dnnl_status_t status = dnnl_memory_desc_create_with_tag(&desc, rank, dims, type, tag);
@@ -204,7 +221,8 @@ dnnl_status_t layout_copy(struct layout **made, const struct layout *of)
     return keep(made, status, desc);
 }
 
-dnnl_status_t layout_part(struct layout **made, const struct layout *whole, const dnnl_dims_t dims, const dnnl_dims_t offset)
+dnnl_status_t layout_part(struct layout **made, const struct layout *whole, const dnnl_dims_t dims,
+                          const dnnl_dims_t offset)
 {
     dnnl_memory_desc_t desc = NULL;
     dnnl_status_t status = dnnl_memory_desc_create_submemory(&desc, desc_of(whole), dims, offset);
@@ -220,11 +238,20 @@ void layout_free(struct layout *layout)
 /* 3 does not tell of a layout's extra flags. Only 8-bit weights have any. */
 bool layout_blocking(const struct layout *layout, struct blocking *b)
 {
-    const struct { dnnl_query_t what; void *to; } queries[] = {
-        { dnnl_query_ndims_s32, &b->rank }, { dnnl_query_data_type, &b->type }, { dnnl_query_submemory_offset_s64, &b->offset },
-        { dnnl_query_dims, &b->dims }, { dnnl_query_padded_dims, &b->padded_dims }, { dnnl_query_padded_offsets, &b->padded_offsets },
-        { dnnl_query_strides, &b->strides }, { dnnl_query_inner_nblks_s32, &b->n_blocks },
-        { dnnl_query_inner_blks, &b->blocks }, { dnnl_query_inner_idxs, &b->blocked_dims },
+    const struct {
+        dnnl_query_t what;
+        void *to;
+    } queries[] = {
+        { dnnl_query_ndims_s32, &b->rank },
+        { dnnl_query_data_type, &b->type },
+        { dnnl_query_submemory_offset_s64, &b->offset },
+        { dnnl_query_dims, &b->dims },
+        { dnnl_query_padded_dims, &b->padded_dims },
+        { dnnl_query_padded_offsets, &b->padded_offsets },
+        { dnnl_query_strides, &b->strides },
+        { dnnl_query_inner_nblks_s32, &b->n_blocks },
+        { dnnl_query_inner_blks, &b->blocks },
+        { dnnl_query_inner_idxs, &b->blocked_dims },
     };
     dnnl_format_kind_t kind = dnnl_format_kind_undef;
     if (dnnl_memory_desc_query(desc_of(layout), dnnl_query_format_kind, &kind) != dnnl_success || kind != dnnl_blocked)
@@ -244,7 +271,8 @@ static dnnl_status_t choose(const dnnl_primitive_desc_t *made, dnnl_status_t sta
     return status;
 }
 
-dnnl_status_t describe_concat(dnnl_primitive_desc_t *made, const struct onednn *onednn, const struct layout *joined, int n, const struct layout *const *parts)
+dnnl_status_t describe_concat(dnnl_primitive_desc_t *made, const struct onednn *onednn, const struct layout *joined,
+                              int n, const struct layout *const *parts)
 {
     const_dnnl_memory_desc_t descs[NODE_INPUTS];
     for (int i = 0; i < n; i++)
@@ -263,68 +291,80 @@ static const dnnl_dims_t dense = { 0 }; /* no dilation */
 dnnl_status_t describe_conv(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_prop_kind_t kind,
                             const struct layouts *l, const struct window *w, const struct wish *wish)
 {
-    dnnl_status_t status = dnnl_convolution_forward_primitive_desc_create(made, onednn->engine, kind, dnnl_convolution_auto,
-                                                                          desc_of(l->x), desc_of(l->w), desc_of(l->bias), desc_of(l->y),
-                                                                          w->stride, dense, w->before, w->after, onednn->attr);
+    dnnl_status_t status = dnnl_convolution_forward_primitive_desc_create(
+        made, onednn->engine, kind, dnnl_convolution_auto, desc_of(l->x), desc_of(l->w), desc_of(l->bias),
+        desc_of(l->y), w->stride, dense, w->before, w->after, onednn->attr);
     return choose(made, status, wish);
 }
 
-dnnl_status_t describe_conv_weights(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_primitive_desc_t hint,
-                                    const struct layouts *l, const struct window *w)
+dnnl_status_t describe_conv_weights(dnnl_primitive_desc_t *made, const struct onednn *onednn,
+                                    dnnl_primitive_desc_t hint, const struct layouts *l, const struct window *w)
 {
-    return dnnl_convolution_backward_weights_primitive_desc_create(made, onednn->engine, dnnl_convolution_auto,
-                                                                   desc_of(l->x), desc_of(l->w), desc_of(l->bias), desc_of(l->y),
-                                                                   w->stride, dense, w->before, w->after, hint, onednn->attr);
+    return dnnl_convolution_backward_weights_primitive_desc_create(
+        made, onednn->engine, dnnl_convolution_auto, desc_of(l->x), desc_of(l->w), desc_of(l->bias), desc_of(l->y),
+        w->stride, dense, w->before, w->after, hint, onednn->attr);
 }
 
 dnnl_status_t describe_conv_data(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_primitive_desc_t hint,
                                  const struct layouts *l, const struct window *w, const struct wish *wish)
 {
-    dnnl_status_t status = dnnl_convolution_backward_data_primitive_desc_create(made, onednn->engine, dnnl_convolution_auto,
-                                                                                desc_of(l->x), desc_of(l->w), desc_of(l->y),
-                                                                                w->stride, dense, w->before, w->after, hint, onednn->attr);
+    dnnl_status_t status = dnnl_convolution_backward_data_primitive_desc_create(
+        made, onednn->engine, dnnl_convolution_auto, desc_of(l->x), desc_of(l->w), desc_of(l->y), w->stride, dense,
+        w->before, w->after, hint, onednn->attr);
     return choose(made, status, wish);
 }
 
-dnnl_status_t describe_product(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_prop_kind_t kind, const struct layouts *l)
+dnnl_status_t describe_product(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_prop_kind_t kind,
+                               const struct layouts *l)
 {
-    return dnnl_inner_product_forward_primitive_desc_create(made, onednn->engine, kind, desc_of(l->x), desc_of(l->w), desc_of(l->bias), desc_of(l->y), onednn->attr);
+    return dnnl_inner_product_forward_primitive_desc_create(made, onednn->engine, kind, desc_of(l->x), desc_of(l->w),
+                                                            desc_of(l->bias), desc_of(l->y), onednn->attr);
 }
 
-dnnl_status_t describe_product_weights(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_primitive_desc_t hint, const struct layouts *l)
+dnnl_status_t describe_product_weights(dnnl_primitive_desc_t *made, const struct onednn *onednn,
+                                       dnnl_primitive_desc_t hint, const struct layouts *l)
 {
-    return dnnl_inner_product_backward_weights_primitive_desc_create(made, onednn->engine, desc_of(l->x), desc_of(l->w), desc_of(l->bias), desc_of(l->y),
-                                                                     hint, onednn->attr);
+    return dnnl_inner_product_backward_weights_primitive_desc_create(
+        made, onednn->engine, desc_of(l->x), desc_of(l->w), desc_of(l->bias), desc_of(l->y), hint, onednn->attr);
 }
 
-dnnl_status_t describe_product_data(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_primitive_desc_t hint, const struct layouts *l)
+dnnl_status_t describe_product_data(dnnl_primitive_desc_t *made, const struct onednn *onednn,
+                                    dnnl_primitive_desc_t hint, const struct layouts *l)
 {
-    return dnnl_inner_product_backward_data_primitive_desc_create(made, onednn->engine, desc_of(l->x), desc_of(l->w), desc_of(l->y), hint, onednn->attr);
+    return dnnl_inner_product_backward_data_primitive_desc_create(made, onednn->engine, desc_of(l->x), desc_of(l->w),
+                                                                  desc_of(l->y), hint, onednn->attr);
 }
 
-dnnl_status_t describe_pool(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_prop_kind_t kind, dnnl_primitive_desc_t hint, dnnl_alg_kind_t alg,
-                            const struct layout *x, const struct layout *y, const struct window *w)
+dnnl_status_t describe_pool(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_prop_kind_t kind,
+                            dnnl_primitive_desc_t hint, dnnl_alg_kind_t alg, const struct layout *x,
+                            const struct layout *y, const struct window *w)
 {
     const_dnnl_memory_desc_t from = desc_of(x), to = desc_of(y);
-    return hint ? dnnl_pooling_backward_primitive_desc_create(made, onednn->engine, alg, from, to, w->stride, w->size, dense, w->before, w->after, hint, onednn->attr)
-                : dnnl_pooling_forward_primitive_desc_create(made, onednn->engine, kind, alg, from, to, w->stride, w->size, dense, w->before, w->after, onednn->attr);
+    return hint ? dnnl_pooling_backward_primitive_desc_create(made, onednn->engine, alg, from, to, w->stride, w->size,
+                                                              dense, w->before, w->after, hint, onednn->attr)
+                : dnnl_pooling_forward_primitive_desc_create(made, onednn->engine, kind, alg, from, to, w->stride,
+                                                             w->size, dense, w->before, w->after, onednn->attr);
 }
 
-dnnl_status_t describe_batchnorm(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_prop_kind_t kind, dnnl_primitive_desc_t hint,
-                                 const struct layout *layout, float epsilon, unsigned flags)
+dnnl_status_t describe_batchnorm(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_prop_kind_t kind,
+                                 dnnl_primitive_desc_t hint, const struct layout *layout, float epsilon, unsigned flags)
 {
     const_dnnl_memory_desc_t l = desc_of(layout);
-    return hint ? dnnl_batch_normalization_backward_primitive_desc_create(made, onednn->engine, kind, l, l, l, epsilon, flags, hint, onednn->attr)
-                : dnnl_batch_normalization_forward_primitive_desc_create(made, onednn->engine, kind, l, l, epsilon, flags, onednn->attr);
+    return hint ? dnnl_batch_normalization_backward_primitive_desc_create(made, onednn->engine, kind, l, l, l, epsilon,
+                                                                          flags, hint, onednn->attr)
+                : dnnl_batch_normalization_forward_primitive_desc_create(made, onednn->engine, kind, l, l, epsilon,
+                                                                         flags, onednn->attr);
 }
 
-dnnl_status_t describe_lrn(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_prop_kind_t kind, dnnl_primitive_desc_t hint,
-                           const struct layout *layout, const struct response *r)
+dnnl_status_t describe_lrn(dnnl_primitive_desc_t *made, const struct onednn *onednn, dnnl_prop_kind_t kind,
+                           dnnl_primitive_desc_t hint, const struct layout *layout, const struct response *r)
 {
     const_dnnl_memory_desc_t l = desc_of(layout);
     const dnnl_alg_kind_t across = dnnl_lrn_across_channels;
-    return hint ? dnnl_lrn_backward_primitive_desc_create(made, onednn->engine, across, l, l, l, r->size, r->alpha, r->beta, r->k, hint, onednn->attr)
-                : dnnl_lrn_forward_primitive_desc_create(made, onednn->engine, kind, across, l, l, r->size, r->alpha, r->beta, r->k, onednn->attr);
+    return hint ? dnnl_lrn_backward_primitive_desc_create(made, onednn->engine, across, l, l, l, r->size, r->alpha,
+                                                          r->beta, r->k, hint, onednn->attr)
+                : dnnl_lrn_forward_primitive_desc_create(made, onednn->engine, kind, across, l, l, r->size, r->alpha,
+                                                         r->beta, r->k, onednn->attr);
 }
 
 #else
@@ -332,21 +372,28 @@ dnnl_status_t describe_lrn(dnnl_primitive_desc_t *made, const struct onednn *one
 #endif
 
 size_t layout_bytes(const struct layout *layout) { return layout ? dnnl_memory_desc_get_size(desc_of(layout)) : 0; }
-bool layouts_equal(const struct layout *a, const struct layout *b) { return dnnl_memory_desc_equal(desc_of(a), desc_of(b)); }
+bool layouts_equal(const struct layout *a, const struct layout *b)
+{
+    return dnnl_memory_desc_equal(desc_of(a), desc_of(b));
+}
 
 const struct layout *layout_of_argument(const_dnnl_primitive_desc_t desc, int arg)
 {
     return borrowed(dnnl_primitive_desc_query_md(desc, dnnl_query_exec_arg_md, arg));
 }
 
-const struct layout *layout_of_scratchpad(const_dnnl_primitive_desc_t desc) { return borrowed(dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0)); }
+const struct layout *layout_of_scratchpad(const_dnnl_primitive_desc_t desc)
+{
+    return borrowed(dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0));
+}
 
 dnnl_status_t memory_make(dnnl_memory_t *memory, const struct onednn *onednn, const struct layout *layout, void *at)
 {
     return dnnl_memory_create(memory, desc_of(layout), onednn->engine, at);
 }
 
-dnnl_status_t describe_reorder(dnnl_primitive_desc_t *made, const struct onednn *onednn, const_dnnl_primitive_attr_t attr, const struct layout *from, const struct layout *to)
+dnnl_status_t describe_reorder(dnnl_primitive_desc_t *made, const struct onednn *onednn,
+                               const_dnnl_primitive_attr_t attr, const struct layout *from, const struct layout *to)
 {
     return dnnl_reorder_primitive_desc_create(made, desc_of(from), onednn->engine, desc_of(to), onednn->engine, attr);
 }

@@ -1,6 +1,7 @@
-/* base/elementary.h: how far from the C library's long double functions, what becomes of NaNs, infinities, zeros and subnormal numbers, that what should
- * rise rises, and one number made of many results, which is the same on every machine and with every compiler. ELEMENTARY_STRIDE=1 looks at every
- * float that e^x of a float is asked for, which takes a minute; otherwise at one in 61. */
+/* base/elementary.h: how far from the C library's long double functions, what becomes of NaNs, infinities, zeros and
+ * subnormal numbers, that what should rise rises, and one number made of many results, which is the same on every
+ * machine and with every compiler. ELEMENTARY_STRIDE=1 looks at every float that e^x of a float is asked for, which
+ * takes a minute; otherwise at one in 61. */
 #include "base/elementary.h"
 
 #include "base/philox.h"
@@ -20,7 +21,10 @@ static double uniform(uint64_t i, uint64_t which)
     return uniform_double(block.word[0], block.word[1]);
 }
 
-static double between(double least, double most, uint64_t i, uint64_t which) { return least + (most - least) * uniform(i, which); }
+static double between(double least, double most, uint64_t i, uint64_t which)
+{
+    return least + (most - least) * uniform(i, which);
+}
 
 /* Any positive double, subnormal ones too, all exponents alike. */
 static double any_positive(uint64_t i, uint64_t which)
@@ -41,13 +45,15 @@ static double units(double got, long double want, int digits, int least)
 static double units_of_double(double got, long double want) { return units(got, want, DBL_MANT_DIG, DBL_MIN_EXP - 1); }
 
 /* The worst of many. */
-struct worst { double units, at, and; };
+struct worst {
+    double units, at, and;
+};
 
 static void take(struct worst *worst, double got, long double want, double at, double and)
 {
     double error = units_of_double(got, want);
     if (!(error <= worst->units))
-        *worst = (struct worst){ error, at, and };
+        *worst = (struct worst){ error, at, and};
 }
 
 static void expect_within(const char *what, const struct worst *worst, double bound)
@@ -57,7 +63,11 @@ static void expect_within(const char *what, const struct worst *worst, double bo
         fail_msg("%s: %.4f units at %a, %a; the bound is %.4f", what, worst->units, worst->at, worst->and, bound);
 }
 
-#define NEEDS_LONG_DOUBLE() do { if (LDBL_MANT_DIG < 64) test_skip("long double is not wider than double here"); } while (0)
+#define NEEDS_LONG_DOUBLE()                                                                                            \
+    do {                                                                                                               \
+        if (LDBL_MANT_DIG < 64)                                                                                        \
+            test_skip("long double is not wider than double here");                                                    \
+    } while (0)
 
 static void test_exp(void **state)
 {
@@ -65,7 +75,8 @@ static void test_exp(void **state)
     NEEDS_LONG_DOUBLE();
     struct worst worst = { 0 }, subnormal = { 0 };
     for (uint64_t i = 0; i < DRAWS; i++) {
-        double wide = between(-708, 709.78, i, 1), small = between(-1, 1, i, 2), tiny = any_positive(i, 3), deep = between(-745, -708.5, i, 4);
+        double wide = between(-708, 709.78, i, 1), small = between(-1, 1, i, 2), tiny = any_positive(i, 3),
+               deep = between(-745, -708.5, i, 4);
         take(&worst, elementary_exp(wide), expl(wide), wide, 0);
         take(&worst, elementary_exp(small), expl(small), small, 0);
         if (tiny < 1)
@@ -82,7 +93,8 @@ static void test_log(void **state)
     NEEDS_LONG_DOUBLE();
     struct worst worst = { 0 };
     for (uint64_t i = 0; i < DRAWS; i++) {
-        double any = any_positive(i, 5), near = 1 + between(-0.1, 0.1, i, 6), nearer = 1 + ldexp(between(-1, 1, i, 7), -(int)(i % 52)), unit = 1 - uniform(i, 8);
+        double any = any_positive(i, 5), near = 1 + between(-0.1, 0.1, i, 6),
+               nearer = 1 + ldexp(between(-1, 1, i, 7), -(int)(i % 52)), unit = 1 - uniform(i, 8);
         take(&worst, elementary_log(any), logl(any), any, 0);
         take(&worst, elementary_log(near), logl(near), near, 0);
         if (nearer > 0)
@@ -99,7 +111,8 @@ static void test_pow(void **state)
     NEEDS_LONG_DOUBLE();
     struct worst usual = { 0 }, wide = { 0 };
     for (uint64_t i = 0; i < DRAWS; i++) {
-        double s = between(1, 50, i, 9), beta = -between(0, 3, i, 10), decay = 1 - ldexp(uniform(i, 11), -(int)(i % 30)), part = 1.0 / (double)(1 + i % 64);
+        double s = between(1, 50, i, 9), beta = -between(0, 3, i, 10),
+               decay = 1 - ldexp(uniform(i, 11), -(int)(i % 30)), part = 1.0 / (double)(1 + i % 64);
         double x = any_positive(i, 12), y = between(-700, 700, i, 13) / elementary_log(x);
         take(&usual, elementary_pow(s, beta), powl(s, beta), s, beta);
         take(&usual, elementary_pow(decay, part), powl(decay, part), decay, part);
@@ -127,7 +140,8 @@ static void test_cosine(void **state)
     NEEDS_LONG_DOUBLE();
     struct worst worst = { 0 };
     for (uint64_t i = 0; i < DRAWS; i++) {
-        double turns = uniform(i, 14), far = between(-1e6, 1e6, i, 15), near = 0.25 * (double)(i % 5) + ldexp(between(-1, 1, i, 16), -(int)(i % 50));
+        double turns = uniform(i, 14), far = between(-1e6, 1e6, i, 15),
+               near = 0.25 * (double)(i % 5) + ldexp(between(-1, 1, i, 16), -(int)(i % 50));
         take(&worst, elementary_cosine(turns), cosine(turns), turns, 0);
         take(&worst, elementary_cosine(far), cosine(far), far, 0);
         take(&worst, elementary_cosine(near), cosine(near), near, 0);
@@ -177,21 +191,50 @@ static void test_special(void **state)
 {
     (void)state;
     const double inf = (double)INFINITY, nan = (double)NAN;
-    const struct { double x, exp, log, cosine; } rows[] = {
-        { nan, nan, nan, nan }, { -nan, nan, nan, nan }, { inf, inf, inf, nan }, { -inf, 0, nan, nan }, { 0, 1, -inf, 1 }, { -0.0, 1, -inf, 1 },
-        { 1, 0x1.5bf0a8b145769p+1, 0, 1 }, { -1, 0x1.78b56362cef38p-2, nan, 1 }, { 0x1p-1074, 1, -0x1.74385446d71c3p+9, 1 }, { -0x1p-1074, 1, nan, 1 },
-        { DBL_MAX, inf, 0x1.62e42fefa39efp+9, 1 }, { -DBL_MAX, 0, nan, 1 }, { 710, inf, 0x1.a42d4d1ff8154p+2, 1 }, { -746, 0, nan, 1 },
-        { -745.125, 0x1p-1074, nan, 0x1.6a09e667f3bcdp-1 }, { 0.25, 0x1.48b5e3c3e8186p+0, -0x1.62e42fefa39efp+0, 0 }, { 0.5, 0x1.a61298e1e069cp+0, -0x1.62e42fefa39efp-1, -1 },
+    const struct {
+        double x, exp, log, cosine;
+    } rows[] = {
+        { nan, nan, nan, nan },
+        { -nan, nan, nan, nan },
+        { inf, inf, inf, nan },
+        { -inf, 0, nan, nan },
+        { 0, 1, -inf, 1 },
+        { -0.0, 1, -inf, 1 },
+        { 1, 0x1.5bf0a8b145769p+1, 0, 1 },
+        { -1, 0x1.78b56362cef38p-2, nan, 1 },
+        { 0x1p-1074, 1, -0x1.74385446d71c3p+9, 1 },
+        { -0x1p-1074, 1, nan, 1 },
+        { DBL_MAX, inf, 0x1.62e42fefa39efp+9, 1 },
+        { -DBL_MAX, 0, nan, 1 },
+        { 710, inf, 0x1.a42d4d1ff8154p+2, 1 },
+        { -746, 0, nan, 1 },
+        { -745.125, 0x1p-1074, nan, 0x1.6a09e667f3bcdp-1 },
+        { 0.25, 0x1.48b5e3c3e8186p+0, -0x1.62e42fefa39efp+0, 0 },
+        { 0.5, 0x1.a61298e1e069cp+0, -0x1.62e42fefa39efp-1, -1 },
         { 0x1.0000000000001p+51, inf, 0x1.1acdd632f662bp+5, -1 },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const double x = rows[i].x;
-        if (!same(elementary_exp(x), rows[i].exp) || !same(elementary_log(x), rows[i].log) || !same(elementary_cosine(x), rows[i].cosine))
+        if (!same(elementary_exp(x), rows[i].exp) || !same(elementary_log(x), rows[i].log) ||
+            !same(elementary_cosine(x), rows[i].cosine))
             fail_msg("of %a: exp %a, log %a, cosine %a", x, elementary_exp(x), elementary_log(x), elementary_cosine(x));
     }
-    const struct { float x, exp; } floats[] = {
-        { NAN, NAN }, { -NAN, NAN }, { INFINITY, INFINITY }, { -INFINITY, 0 }, { 0, 1 }, { -0.0f, 1 }, { 0x1p-149f, 1 }, { 88.7228394f, INFINITY }, { 88.7228317f, 0x1.ffff08p127f },
-        { -103.97208f, 0x1p-149f }, { -103.97209f, 0 }, { FLT_MAX, INFINITY }, { -FLT_MAX, 0 },
+    const struct {
+        float x, exp;
+    } floats[] = {
+        { NAN, NAN },
+        { -NAN, NAN },
+        { INFINITY, INFINITY },
+        { -INFINITY, 0 },
+        { 0, 1 },
+        { -0.0f, 1 },
+        { 0x1p-149f, 1 },
+        { 88.7228394f, INFINITY },
+        { 88.7228317f, 0x1.ffff08p127f },
+        { -103.97208f, 0x1p-149f },
+        { -103.97209f, 0 },
+        { FLT_MAX, INFINITY },
+        { -FLT_MAX, 0 },
     };
     for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
         if (!same((double)elementary_expf(floats[i].x), (double)floats[i].exp))
@@ -202,7 +245,8 @@ static void test_special_powers(void **state)
 {
     (void)state;
     const double inf = (double)INFINITY, nan = (double)NAN;
-    const double values[] = { nan, inf, 0, 0x1p-1074, DBL_MIN, 0.5, 1 - DBL_EPSILON / 2, 1, 1 + DBL_EPSILON, 2, 3, DBL_MAX };
+    const double values[] = { nan, inf, 0,      0x1p-1074, DBL_MIN, 0.5, 1 - DBL_EPSILON / 2, 1, 1 + DBL_EPSILON,
+                              2,   3,   DBL_MAX };
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         for (size_t j = 0; j < sizeof values / sizeof *values; j++)
             for (int sign = -1; sign < 2; sign += 2) {
@@ -218,7 +262,8 @@ static void test_rises(void **state)
 {
     (void)state;
     for (uint64_t i = 0; i < DRAWS; i++) {
-        const double x = between(-740, 709, i, 17), next = nextafter(x, (double)INFINITY), u = between(0, 0.4999, i, 18), positive = any_positive(i, 19);
+        const double x = between(-740, 709, i, 17), next = nextafter(x, (double)INFINITY),
+                     u = between(0, 0.4999, i, 18), positive = any_positive(i, 19);
         const float f = (float)between(-100, 88, i, 20);
         assert_true(elementary_exp(x) <= elementary_exp(next));
         assert_true(elementary_log(positive) <= elementary_log(nextafter(positive, (double)INFINITY)));
@@ -249,11 +294,13 @@ static void test_same_everywhere(void **state)
         add(&sums[3], elementary_cosine(4 * u - 2));
         add(&sums[4], (double)elementary_expf((float)(200 * u - 110)));
     }
-    static const uint64_t want[5] = { 0x829bf41c3af1f445, 0x1fee7fcc91d36150, 0x32407d8a77c018b6, 0xf6e44f686aefcf24, 0xaaf5c43a76783af0 };
+    static const uint64_t want[5] = { 0x829bf41c3af1f445, 0x1fee7fcc91d36150, 0x32407d8a77c018b6, 0xf6e44f686aefcf24,
+                                      0xaaf5c43a76783af0 };
     static const char *const names[] = { "exp", "log", "pow", "cosine", "expf" };
     for (int i = 0; i < 5; i++)
         if (sums[i] != want[i])
-            fail_msg("%s: results sum up to 0x%llx here, elsewhere to 0x%llx", names[i], (unsigned long long)sums[i], (unsigned long long)want[i]);
+            fail_msg("%s: results sum up to 0x%llx here, elsewhere to 0x%llx", names[i], (unsigned long long)sums[i],
+                     (unsigned long long)want[i]);
 }
 
 int test_elementary(void)
