@@ -3,6 +3,7 @@
 #define BASE_TEXT_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 struct text { char *start; size_t room, used; }; /* used < room, the ending zero not counted */
 
@@ -15,5 +16,11 @@ int text_columns(const char *text);
 
 /* Blanks until the line is `column` characters long. */
 void text_pad(struct text *text, size_t column);
+
+enum { TEXT_COLUMNS = 80 }; /* of whatever is printed for a person to read */
+
+/* Prints a label, and from column `indent` on a text, whose words go into as many lines of TEXT_COLUMNS as they take, each from that column on. A
+ * word that is longer than a line stays whole. */
+void text_print(FILE *to, int indent, const char *label, const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 #endif

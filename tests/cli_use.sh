@@ -50,7 +50,7 @@ averaged_weights()
     [ "$(value weights)" = raw ] || echo "weights: $(value weights)"
     [ "$(value loss)" = "$best" ] && echo "raw and averaged weights have the same loss"
     run eval averaged/weights.safetensors; grep -q ', averaged weights$' out || echo "it does not say that the weights are averaged"
-    run predict averaged/weights.safetensors "$inputs/gray7"; grep -q ', averaged weights, in ' out || echo "it does not say that the weights are averaged"
+    run predict averaged/weights.safetensors "$inputs/gray7"; grep -q ', averaged weights$' out || echo "it does not say that the weights are averaged"
     refuse 4 "$weights: want averaged weights, found none" eval $weights --weights average
     refuse 4 "$weights: want averaged weights, found none" predict $weights "$inputs/gray7" --weights average
 }

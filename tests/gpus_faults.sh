@@ -211,7 +211,7 @@ used_elsewhere()
         grep '^top-1' out | cmp -s - one || echo "$what: on the GPU $(cat one), without $(grep '^top-1' out)"
         run ONESTEP_EMULATED_GPUS=0 "$onestep" predict "as-$precision/weights.safetensors" "$inputs/gray7"; want 0 ''
     done
-    grep -q ', in fp32 (trained in fp16) on ' out || echo "it does not say what it computes in: $(cat out)"
+    grep -q '^net .* in fp32 (trained in fp16) on ' out || echo "it does not say what it computes in: $(cat out)"
 }
 
 devices()

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/philox.h"
 #include "base/sizes.h"
+#include "base/text.h"
 #include "tests/tests.h"
 
 #include <errno.h>
@@ -455,6 +456,40 @@ static void sleeping_ends_on_time(void **state)
     door_sleep_until_ns(start); /* the past: at once */
 }
 
+/* What text_print makes of it; free it. */
+static char *printed(int indent, const char *label, const char *text)
+{
+    char *page = NULL;
+    size_t bytes = 0;
+    FILE *to = open_memstream(&page, &bytes);
+    text_print(to, indent, label, "%s", text);
+    fclose(to);
+    return page;
+}
+
+static void lines_are_broken_between_words(void **state)
+{
+    (void)state;
+    static const struct { int indent; const char *label, *text, *want; } cases[] = {
+        { 8, "name", "one two", "name    one two\n" },
+        { 4, "a long label ", "one", "a long label one\n" },
+        { 4, "", "", "    \n" },
+        { 0, "", "1234567890123456789 1234567890123456789 1234567890123456789 12345678901234567890 x",
+          "1234567890123456789 1234567890123456789 1234567890123456789 12345678901234567890\nx\n" },
+        { 2, "k", "1234567890123456789 1234567890123456789 1234567890123456789 12345678901234567890 x",
+          "k 1234567890123456789 1234567890123456789 1234567890123456789\n  12345678901234567890 x\n" },
+        { 2, "", "\xc3\xa9\xc3\xa9 234567890123456789 1234567890123456789 1234567890123456789 1234567890123456 x",
+          "  \xc3\xa9\xc3\xa9 234567890123456789 1234567890123456789 1234567890123456789 1234567890123456\n  x\n" },
+        { 2, "a", "x 12345678901234567890123456789012345678901234567890123456789012345678901234567890 y",
+          "a x\n  12345678901234567890123456789012345678901234567890123456789012345678901234567890\n  y\n" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *page = printed(cases[i].indent, cases[i].label, cases[i].text);
+        assert_string_equal(page, cases[i].want);
+        free(page);
+    }
+}
+
 int test_base(void)
 {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
@@ -483,6 +518,7 @@ int test_base(void)
         cmocka_unit_test(memory_is_aligned_and_zeroed),
         cmocka_unit_test(memory_that_is_not_there_is_told),
         cmocka_unit_test(sleeping_ends_on_time),
+        cmocka_unit_test(lines_are_broken_between_words),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

@@ -146,26 +146,41 @@ static void test_describe(void **state)
 {
     (void)state;
     static const char lenet[] =
-        "layer  kind           output           parameters  multiply-adds\n"
-        "input  input          1 x 28 x 28\n"
-        "conv1  conv           20 x 24 x 24            520         288000\n"
-        "pool2  pool           20 x 12 x 12\n"
-        "conv2  conv           50 x 8 x 8            25050        1600000\n"
-        "pool4  pool           50 x 4 x 4\n"
-        "fc1    linear + relu  500                  400500         400000\n"
-        "fc2    linear         10                     5010           5000\n"
-        "loss   loss           1\n"
-        "all                                        431080        2293000\n";
+        "layer  kind         output    parameters  multiply-adds\n"
+        "input  input        1x28x28\n"
+        "conv1  conv         20x24x24         520         288000\n"
+        "pool2  pool         20x12x12\n"
+        "conv2  conv         50x8x8         25050        1600000\n"
+        "pool4  pool         50x4x4\n"
+        "fc1    linear+relu  500           400500         400000\n"
+        "fc2    linear       10              5010           5000\n"
+        "loss   loss         1\n"
+        "all                               431080        2293000\n";
     char *text = described("lenet", &mnist);
     assert_string_equal(text, lenet);
     free(text);
     text = described("resnet20", &cifar);
-    assert_non_null(strstr(text, "\nlayer2.0.conv2  conv + batchnorm + add + relu  32 x 16 x 16           9280        2359296\n"));
+    assert_non_null(strstr(text, "\nlayer2.0.conv2  conv+bn+add+relu  32x16x16        9280        2359296\n"));
     assert_int_equal(lines(text), 1 + 1 + 20 + 2 + 1 + 1 + 1); /* input, weighted layers, shortcuts, average, loss, sums */
     free(text);
     text = described("resnet110", &cifar);
     assert_int_equal(lines(text), 1 + 1 + 110 + 2 + 1 + 1 + 1);
     free(text);
+}
+
+/* The widest there is: deep, with images of 224 pixels. */
+static void test_descriptions_fit_a_terminal(void **state)
+{
+    (void)state;
+    const struct network_request imagenet = { .input = { .c = 3, .h = 224, .w = 224, .std = { 1, 1, 1 } }, .classes = 1000 };
+    static const char *const names[] = { "resnet18", "resnet50", "resnet152", "resnet110" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *text = described(names[i], &imagenet);
+        for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
+            if (strcspn(line, "\n") > 80)
+                fail_msg("%s: %.100s", names[i], line);
+        free(text);
+    }
 }
 
 static void test_network_errors(void **state)
@@ -204,7 +219,7 @@ static void test_out_of_memory(void **state)
 int test_nets(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mlp), cmocka_unit_test(test_lenet), cmocka_unit_test(test_lenet5), cmocka_unit_test(test_describe),
+        cmocka_unit_test(test_mlp), cmocka_unit_test(test_lenet), cmocka_unit_test(test_lenet5), cmocka_unit_test(test_describe), cmocka_unit_test(test_descriptions_fit_a_terminal),
         cmocka_unit_test(test_cifar_resnets), cmocka_unit_test(test_vgg16), cmocka_unit_test(test_names_are_torchvisions),
         cmocka_unit_test(test_images_of_another_size), cmocka_unit_test(test_network_errors), cmocka_unit_test(test_out_of_memory),
     };

@@ -13,14 +13,23 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: onestep eval CHECKPOINT [--data FOLDER] [--set section.key=value]... [--weights best|raw|average] [--threads N] [--output DIR] [--json]\n\n"
-    "Evaluates the weights of a run (weights.safetensors or a checkpoint) on the test split of its dataset, on all cores: top-1, top-5 (with more than five classes),\n"
-    "loss, and a table of the classes. The same weights give what training printed, to the last bit, on any number of threads.\n"
-    "  --data FOLDER  where the dataset is; default: where it was, else where data.path = auto finds it\n"
-    "  --set          overrides the config in the file: data.test_limit=1000, cpu.backend=lanes\n"
-    "  --weights      best (default): the moving average where the file has one, else the weights themselves (raw)\n"
-    "  --threads N    default: one for each core; 2 on a GPU, each with a copy of the network\n"
-    "  --output DIR   where confusion.png goes, a picture of which class was taken for which; default: CHECKPOINT's folder\n"
+    "usage: onestep eval CHECKPOINT [--data FOLDER] [--set section.key=value]...\n"
+    "                    [--weights best|raw|average] [--threads N] [--output DIR]\n"
+    "                    [--json]\n\n"
+    "Evaluates the weights of a run (weights.safetensors or a checkpoint) on the test\n"
+    "split of its dataset, on all cores: top-1, top-5 (with more than five classes),\n"
+    "loss, and a table of the classes. The same weights give what training printed,\n"
+    "to the last bit, on any number of threads.\n"
+    "  --data FOLDER  where the dataset is; default: where it was, else where\n"
+    "                 data.path = auto finds it\n"
+    "  --set          overrides the config in the file: data.test_limit=1000,\n"
+    "                 cpu.backend=lanes\n"
+    "  --weights      best (default): the moving average where the file has one, else\n"
+    "                 the weights themselves (raw)\n"
+    "  --threads N    default: one for each core; 2 on a GPU, each with a copy of the\n"
+    "                 network\n"
+    "  --output DIR   where confusion.png goes, a picture of which class was taken\n"
+    "                 for which; default: CHECKPOINT's folder\n"
     "  --json         everything as JSON, the confusion matrix with it\n";
 
 enum { MOST_THREADS = 256 };

@@ -2,6 +2,7 @@
 #include "trainer/command.h"
 
 #include "base/error.h"
+#include "base/text.h"
 #include "cpu/cpu.h"
 #include "data/dataset.h"
 #include "nets/layers.h"
@@ -22,9 +23,11 @@
 #include <unistd.h>
 #include <zlib.h>
 
+enum { COLUMN = 11 }; /* where what is told begins */
+
 static void print_machine(const struct topology *topology)
 {
-    printf("cpu        %s, %d core%s for us, L2 %ld KiB, L3 %ld KiB\n", topology->model, topology->cores, topology->cores == 1 ? "" : "s", topology->l2_kib, topology->l3_kib);
+    text_print(stdout, COLUMN, "cpu", "%s, %d core%s for us, L2 %ld KiB, L3 %ld KiB", topology->model, topology->cores, topology->cores == 1 ? "" : "s", topology->l2_kib, topology->l3_kib);
     printf("memory     %.1f GiB\n", (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE) / (1 << 30));
     printf("vectors    "
 #if defined(__AVX512F__)
@@ -60,7 +63,7 @@ static int check_gpus(int n, struct error *error)
         struct gpu_bandwidths bandwidths;
         if (cuda_measure_gpu(&bandwidths, i, error))
             return -1;
-        printf("%-11scuda:%d  pinned host memory to it %.1f GB/s, back %.1f, within it %.0f (read and written)\n", i ? "" : "copies", i, bandwidths.from_host, bandwidths.to_host, bandwidths.on_gpu);
+        text_print(stdout, COLUMN, i ? "" : "copies", "cuda:%d  pinned host memory to it %.1f GB/s, back %.1f, within it %.0f (read and written)", i, bandwidths.from_host, bandwidths.to_host, bandwidths.on_gpu);
     }
     for (int from = 0; from < n; from++)
         for (int to = 0; to < n; to++) {
@@ -70,9 +73,9 @@ static int check_gpus(int n, struct error *error)
                 continue;
             bool directly = cuda_peer_works(to, from);
             if (cuda_measure_pair(&bandwidth, from, to, &bad))
-                printf("%-11scuda:%d to cuda:%d  BAD, would go through pinned host memory: %s\n", "", from, to, bad.text);
+                text_print(stdout, COLUMN, "", "cuda:%d to cuda:%d  BAD, would go through pinned host memory: %s", from, to, bad.text);
             else
-                printf("%-11scuda:%d to cuda:%d  %.1f GB/s, %s\n", "", from, to, bandwidth,
+                text_print(stdout, COLUMN, "", "cuda:%d to cuda:%d  %.1f GB/s, %s", from, to, bandwidth,
                        directly                       ? "directly"
                        : cuda_peer_offered(to, from) ? "BAD directly, would go through pinned host memory"
                                                       : "through host memory");
@@ -86,16 +89,16 @@ static int print_gpus(bool check, struct error *error)
     char versions[256];
     int n = cuda_gpus(&none);
     if (n == 0)
-        printf("gpu        none: %s\n", none.text);
+        text_print(stdout, COLUMN, "gpu", "none: %s", none.text);
     for (int i = 0; i < n; i++) {
         struct gpu gpu;
         if (cuda_gpu_read(&gpu, i, error))
             return -1;
-        printf("%-11scuda:%d  %s, compute capability %d.%d, %d processors, %.1f GiB, %.1f free\n", i ? "" : "gpu", i, gpu.name, gpu.capability / 10, gpu.capability % 10, gpu.processors,
+        text_print(stdout, COLUMN, i ? "" : "gpu", "cuda:%d  %s, compute capability %d.%d, %d SMs, %.1f GiB, %.1f free", i, gpu.name, gpu.capability / 10, gpu.capability % 10, gpu.processors,
                (double)gpu.memory_bytes / (1 << 30), (double)gpu.free_bytes / (1 << 30));
     }
     cuda_versions(versions, sizeof versions);
-    printf("cuda       %s\n", versions);
+    text_print(stdout, COLUMN, "cuda", "%s", versions);
     if (n > 1)
         print_peers(n);
     return check ? check_gpus(n, error) : 0;
@@ -170,35 +173,44 @@ static int measure_precisions(struct error *error)
 static void print_libraries(void)
 {
 #ifdef HAVE_ONEDNN
-    printf("libraries  oneDNN %s, ", onednn_version());
+    const char *onednn = "oneDNN ", *version = onednn_version();
 #else
-    printf("libraries  no oneDNN, ");
+    const char *onednn = "no oneDNN", *version = "";
 #endif
-    printf("zlib %s, libpng %s, TurboJPEG, cJSON %s, hwloc %x.%x.%x, inih\n", zlibVersion(), png_get_libpng_ver(NULL), cJSON_Version(),
-           HWLOC_API_VERSION >> 16, HWLOC_API_VERSION >> 8 & 255, HWLOC_API_VERSION & 255);
-    printf("compiler   %s\n", __VERSION__);
+    text_print(stdout, COLUMN, "libraries", "%s%s, zlib %s, libpng %s, TurboJPEG, cJSON %s, hwloc %x.%x.%x, inih", onednn, version, zlibVersion(), png_get_libpng_ver(NULL), cJSON_Version(),
+               HWLOC_API_VERSION >> 16, HWLOC_API_VERSION >> 8 & 255, HWLOC_API_VERSION & 255);
+    text_print(stdout, COLUMN, "compiler", "%s", __VERSION__);
+}
+
+static void print_entry(const char *list, const char *name, const char *help)
+{
+    char label[64];
+    snprintf(label, sizeof label, "%-*s%s", COLUMN, list, name);
+    text_print(stdout, COLUMN + 19, label, "%s", help);
 }
 
 static void print_lists(void)
 {
     if (gpu_backend)
-        printf("%-10s %-18s %s\n", "on GPUs", gpu_backend->name, gpu_backend->help);
+        print_entry("on GPUs", gpu_backend->name, gpu_backend->help);
     for (int i = 0; backends[i]; i++)
-        printf("%-10s %-18s %s\n", i ? "" : "backends", backends[i]->name, backends[i]->help);
+        print_entry(i ? "" : "backends", backends[i]->name, backends[i]->help);
     for (int i = 0; networks[i]; i++)
-        printf("%-10s %-18s %s\n", i ? "" : "networks", networks[i]->name, networks[i]->help);
+        print_entry(i ? "" : "networks", networks[i]->name, networks[i]->help);
     for (int i = 0; dataset_formats[i]; i++)
-        printf("%-10s %-18s %s\n", i ? "" : "datasets", dataset_formats[i]->name, dataset_formats[i]->help);
+        print_entry(i ? "" : "datasets", dataset_formats[i]->name, dataset_formats[i]->help);
     for (int i = ALGORITHM_SSGD; i <= ALGORITHM_ODSGD; i++)
-        printf("%-10s %-18s %s\n", i ? "" : "algorithms", algorithm_of(i)->name, algorithm_of(i)->help);
+        print_entry(i ? "" : "algorithms", algorithm_of(i)->name, algorithm_of(i)->help);
 }
 
 int command_info(int n, char **words, struct error *error)
 {
     struct topology topology;
     if (n && strcmp(words[0], "--help") == 0) {
-        printf("usage: onestep info [--check]\n\nPrints the machine, the libraries of this build, and what it can train, on what, and how.\n"
-               "--check copies within and between the GPUs, compares, and prints how fast that goes.\n");
+        printf("usage: onestep info [--check]\n\n"
+               "Prints the machine, the libraries of this build, and what it can train, on what,\n"
+               "and how. --check copies within and between the GPUs, compares, and prints how\n"
+               "fast that goes.\n");
         return 0;
     }
     bool check = n && strcmp(words[0], "--check") == 0;

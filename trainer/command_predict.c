@@ -13,13 +13,19 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: onestep predict CHECKPOINT IMAGE... [--top N] [--weights best|raw|average] [--json]\n\n"
-    "Tells of each image (PNG or JPEG) the class that the network sees, and how probable it thinks that. The middle of the image is brought to the network's size; color\n"
-    "and gray are turned into what the network takes. Nothing is inverted: to a network trained on MNIST a digit is white on black. Transparent parts become black for a\n"
-    "network that takes gray, else white; a camera's note that a picture lies on its side (EXIF) is not followed.\n"
-    "An image that cannot be read is told in one line on stderr, the others are still done; the exit code is that of the first failure.\n"
+    "usage: onestep predict CHECKPOINT IMAGE... [--top N]\n"
+    "                       [--weights best|raw|average] [--json]\n\n"
+    "Tells of each image (PNG or JPEG) the class that the network sees, and how\n"
+    "probable it thinks that. The middle of the image is brought to the network's\n"
+    "size; color and gray are turned into what the network takes. Nothing is\n"
+    "inverted: to a network trained on MNIST a digit is white on black. Transparent\n"
+    "parts become black for a network that takes gray, else white. A camera's note\n"
+    "that a picture was taken on its side (EXIF) is not followed.\n"
+    "An image that cannot be read is told in one line on stderr, the others are still\n"
+    "done; the exit code is that of the first failure.\n"
     "  --top N    the N most probable classes (default 1)\n"
-    "  --weights  best (default): the moving average where the file has one, else the weights themselves (raw)\n"
+    "  --weights  best (default): the moving average where the file has one, else the\n"
+    "             weights themselves (raw)\n"
     "  --json     as JSON, failures with it\n";
 
 enum { GROUP = 16 }; /* images computed together: always as many, so that an image's result depends on it alone */
@@ -184,13 +190,20 @@ static int open_json(struct predicting *p, cJSON **root, struct error *error)
     return whole ? 0 : fail(error, EXIT_MEMORY, "out of memory for the JSON text");
 }
 
-static int predict(struct predicting *p, const cJSON *root, struct error *error)
+static void print_model(const struct predicting *p)
 {
     char about[128], computed[64];
     model_describe(&p->model, about, sizeof about);
     model_describe_computing(&p->model, computed, sizeof computed);
+    text_print(stdout, 9, "weights", "%s: %s", p->checkpoint, about);
+    text_print(stdout, 9, "net", "%s in %s", p->model.graph.name, computed);
+    putchar('\n');
+}
+
+static int predict(struct predicting *p, const cJSON *root, struct error *error)
+{
     if (!root)
-        printf("%s of %s: %s, in %s\n\n", p->model.graph.name, p->checkpoint, about, computed);
+        print_model(p);
     for (int i = 0; i < p->n_images; i += GROUP)
         if (predict_group(p, p->images + i, p->n_images - i < GROUP ? p->n_images - i : GROUP, error))
             return -1;

@@ -45,10 +45,11 @@ void eval_report_print(const struct eval_report *report)
     char about[128], computed[64], images[32], correct[32], rate[32];
     model_describe(model, about, sizeof about);
     model_describe_computing(model, computed, sizeof computed);
-    printf("weights  %s: %s\n", model->path, about);
-    printf("net      %s in %s, %d thread%s\n", model->graph.name, computed, report->threads, report->threads == 1 ? "" : "s");
-    printf("data     %s%s%s, %s test images, %s a second\n\n", model->about.config.data.dataset, *model->about.config.data.path ? " in " : "", model->about.config.data.path,
+    text_print(stdout, 9, "weights", "%s: %s", model->path, about);
+    text_print(stdout, 9, "net", "%s in %s, %d thread%s", model->graph.name, computed, report->threads, report->threads == 1 ? "" : "s");
+    text_print(stdout, 9, "data", "%s%s%s, %s test images, %s a second", model->about.config.data.dataset, *model->about.config.data.path ? " in " : "", model->about.config.data.path,
            grouped(total->samples, images), grouped((int64_t)((double)total->samples / report->seconds), rate));
+    putchar('\n');
     print_classes(report->confusion);
     printf("\ntop-1    %.2f %% (%s of %s)\n", 100 * part(total->correct, total->samples), grouped(total->correct, correct), grouped(total->samples, images));
     if (model->about.classes >= TOP5_CLASSES)
