@@ -9,7 +9,8 @@ static const char help[] =
     "usage: onestep config --help           every key\n"
     "       onestep config --markdown       the same, as docs/config.md\n"
     "       onestep config FILE [--set section.key=value]...\n"
-    "                                       checks a config and prints it whole, defaults filled in\n\n";
+    "                                       checks a config and prints it whole,\n"
+    "                                       defaults filled in\n\n";
 
 static int print_whole(int n, char **words, struct error *error)
 {

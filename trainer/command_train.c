@@ -17,17 +17,25 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: onestep train CONFIG [--set section.key=value]... [--output DIR] [--resume [FILE|DIR]]\n"
+    "usage: onestep train CONFIG [--set section.key=value]... [--output DIR]\n"
+    "                     [--resume [FILE|DIR]]\n"
     "       onestep train --resume FILE|DIR [--set section.key=value]...\n\n"
-    "Trains as the config says (onestep config --help lists its keys) and writes into DIR (default: runs/NAME-NNN):\n"
+    "Trains as the config says (onestep config --help lists its keys) and writes into\n"
+    "DIR (default: runs/NAME-NNN):\n"
     "  config.ini             the config with every choice made; it repeats the run\n"
     "  metrics.csv            a row per epoch, and per step with train.log_every\n"
-    "  checkpoint-*           the run's whole state, every checkpoint.every, at the end and on a stop\n"
+    "  checkpoint-*           the run's whole state, every checkpoint.every, at the\n"
+    "                         end and on a stop\n"
     "  weights.safetensors    the final weights, by torchvision's names\n"
     "  trace.json             with output.trace: who did what when (chrome://tracing)\n"
-    "Ctrl-C finishes the step, writes all of that, and exits with 130; a second one leaves at once.\n\n"
-    "--resume goes on from FILE, or from the newest valid checkpoint of DIR (without either: of --output DIR), to the bytes that the run would have ended on. Without CONFIG\n"
-    "the config is the checkpoint's; what the state depends on (net, data, algorithm, workers, seed) cannot change.\n";
+    "Ctrl-C finishes the step, writes all of that, and exits with 130; a second one\n"
+    "leaves at once.\n\n"
+    "--set overrides the config. The last word counts: train.iterations=5 replaces\n"
+    "the config's train.epochs, and the other way round.\n\n"
+    "--resume goes on from FILE, or from the newest valid checkpoint of DIR (without\n"
+    "either: of --output DIR), to the bytes that the run would have ended on. Without\n"
+    "CONFIG the config is the checkpoint's. What the state depends on (net, data,\n"
+    "algorithm, workers, seed) cannot change. The backend stays the checkpoint's.\n";
 
 /* The words after the config, if there was one. Settings go into the config at once; without a config they wait for the checkpoint's. */
 struct words { int n; char **words; char *sets[64]; int n_sets; };
