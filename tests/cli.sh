@@ -71,13 +71,50 @@ help()
         want 0 ''
         [ -s out ] || echo "$words printed nothing"
     done
+    run; want 0 ''; cp out list
+    for command in train eval predict config info; do grep -q "^  $command " list || echo "without a command it does not list $command: $(cat list)"; done
+    for words in --help -h help 'help help' 'help --help'; do run $words; want 0 ''; same list out; done # split
+    for command in train eval predict config info; do
+        run $command --help; cp out asked
+        head -n 1 asked | grep -q "^usage: onestep $command" || echo "$command --help does not begin with its usage: $(head -n 1 asked)"
+        for words in "$command -h" "help $command" "$command small.ini --set train.epochs=7 -h" "$command --no-such-word --help"; do run $words; want 0 ''; same asked out; done # split
+    done
+    "$onestep" --version > one
+    for words in version -V; do run $words; want 0 ''; same one out; done
     "$onestep" --version | grep -q '^onestep [0-9]' || echo "--version: $("$onestep" --version)"
     "$onestep" info | grep -q '^cpu  .* core' || echo "info does not tell the cores"
 }
 
+# narrow FILE WHAT: no line is wider than a terminal's 80 columns. gawk counts characters, mawk bytes: what is told has no others.
+narrow() { LC_ALL=C awk -v what="$2" 'length($0) > 80 { print what ": a line of " length($0) " columns: " $0 }' "$1"; }
+
+widths()
+{
+    for words in --help 'train --help' 'eval --help' 'predict --help' 'config --help' 'info --help' info; do
+        run $words; want 0 ''; narrow out "$words" # split
+    done
+    run train small.ini --output narrow --set link.bandwidth_gbps=100 --set link.latency_us=1 --set link.duplex=half --set workers.slowdown=1,1.5 --set train.ema_decay=0.9
+    want 0 ''; narrow out train
+    run train tiny.ini --output narrow-half --set cpu.backend=reference --set train.precision=fp16 --set train.loss_scale=16777216; want 0 ''; narrow out 'train in fp16'
+    run eval narrow/weights.safetensors; want 0 ''; narrow out eval
+    ln -s "$inputs/gray7" gray7
+    run predict narrow/weights.safetensors gray7 --top 10; want 0 ''; narrow out predict
+    run train --resume narrow --set train.epochs=3; want 0 ''; narrow out 'a resumed run'
+}
+
+values_are_named()
+{
+    run config --help
+    grep -q '[0-9] to [0-9]* characters' out && echo "a key does not say what it may be: $(grep -B 2 characters out)"
+    tr -s ' \n' ' ' < out > one
+    for values in 'auto, lanes, onednn, onednn-nhwc or reference; default: auto' 'mnist, cifar10, synthetic, synthetic-cifar10 or synthetic-imagenet; default: must be set' \
+        'auto, cpu, or a list of GPUs; default: auto' 'N epochs, N iterations, N minutes, or off; default: 1 epochs'; do
+        grep -qF "$values" one || echo "the help does not name: $values"
+    done
+}
+
 wrong_words()
 {
-    refuse 2 'want a command; onestep --help lists them'
     refuse 2 'no command "trian", the nearest is train; onestep --help lists them' trian small.ini
     refuse 2 'train: want a config file first, got nothing; onestep train --help' train
     refuse 2 'train: want a config file first, got --set; onestep train --help' train --set train.epochs=1
@@ -155,7 +192,8 @@ missing_keys()
 
 keys_that_contradict()
 {
-    refuse 2 'small.ini: [train] iterations: want epochs or iterations, got both (2 and 5)' train small.ini --set train.iterations=5
+    sed 's/^epochs.*/&\niterations = 5/' small.ini > bad.ini
+    refuse 2 'bad.ini: [train] iterations: want epochs or iterations, got both (2 and 5)' train bad.ini
     refuse 2 'small.ini: [workers] slowdown: want one number, or one for each of 2 workers, got 3' train small.ini --set workers.slowdown=1,2,3
     refuse 2 'small.ini: [data] mean: want one number, or one for each of 1 channels, got 2' train small.ini --set data.mean=0,0
     refuse 2 'small.ini: [schedule] steps: kind = step wants at least one epoch, got none' train small.ini --set schedule.kind=step
@@ -176,6 +214,15 @@ unknown_names()
     refuse 2 '[cpu] backend: this build has no lane, the nearest is lanes' train small.ini --set cpu.backend=lane
     refuse 2 'small.ini: [workers] devices: want auto, cpu or a list as cuda:0,0,1, got "gpu"' train small.ini --set workers.devices=gpu
     refuse 2 'small.ini: [workers] server: without GPUs want auto, got "host"' train small.ini --set workers.devices=cpu --set workers.server=host
+}
+
+# What the command line says replaces what the config says, in another key too.
+replaced_keys()
+{
+    run config small.ini --set train.iterations=5; want 0 ''
+    [ "$(grep -c '^epochs = 0$\|^iterations = 5$' out)" = 2 ] || echo "iterations do not replace epochs: $(grep '^epochs\|^iterations' out)"
+    run train tiny.ini --output replaced --set train.epochs=3; want 0 ''
+    [ "$(awk -F, '$1 == "epoch" { last = $2 } END { print last }' replaced/metrics.csv)" = 3 ] || echo "epochs do not replace iterations: $(cat replaced/metrics.csv)"
 }
 
 config_reads_back()
@@ -535,12 +582,15 @@ replay_repeats()
 }
 
 check 'help, version, info' help
+check 'nothing is wider than 80 columns' widths
+check 'the help names what a key may be' values_are_named
 check 'wrong words' wrong_words
 check 'wrong --set' wrong_set
 check 'a config that cannot be read' unreadable_config
 check 'a config that is wrong' wrong_config
 check 'keys and sections that are missing' missing_keys
 check 'keys that contradict each other' keys_that_contradict
+check 'keys that replace each other' replaced_keys
 check 'names that do not exist' unknown_names
 check 'a config printed whole reads back to the same' config_reads_back
 check 'data that is missing' missing_data

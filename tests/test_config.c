@@ -1,6 +1,9 @@
 /* trainer/config*: what is accepted, what every refusal says, and that a config written is the config read. */
 #include "base/philox.h"
+#include "data/dataset.h"
+#include "nets/network.h"
 #include "tests/tests.h"
+#include "trainer/choose.h"
 #include "trainer/config_table.h"
 
 #include <stdlib.h>
@@ -37,6 +40,8 @@ static void every_row_is_described(void **state)
         const struct config_row *row = &config_rows[i];
         char rule[256];
         config_value_rule(row, rule, sizeof rule);
+        if (row->type == TYPE_TEXT && (!row->words || strpbrk(row->words, "|\n") || strlen(row->words) + 1 > 200))
+            fail_msg("[%s] %s: a text that does not say what it may be", row->section, row->key);
         if (!*row->help || !*rule || strpbrk(row->help, "|\n") || strlen(row->key) > 16 || strlen(rule) + 1 == sizeof rule)
             fail_msg("[%s] %s: help \"%s\", rule \"%s\"", row->section, row->key, row->help, rule);
         for (int j = 0; j < i; j++)
@@ -354,7 +359,6 @@ static void keys_are_checked_together(void **state)
     (void)state;
     static const struct { const char *set[3], *want; } cases[] = {
         { { "train.epochs=0" }, "x: [train] epochs: want epochs or iterations above 0, got 0 for both" },
-        { { "train.iterations=5" }, "x: [train] iterations: want epochs or iterations, got both (1 and 5)" },
         { { "async.order=replay" }, "x: [async] replay: order = replay wants the file to follow, got none" },
         { { "train.algorithm=asgd", "async.replay=f" }, "x: [async] replay: want order = replay beside it, got \"f\" alone" },
         { { "async.record=f" }, "x: [async] record: want algorithm asgd or dcasgd: a synchronous run has no order to record" },
@@ -380,10 +384,91 @@ static void keys_are_checked_together(void **state)
         assert_string_equal(error.text, cases[i].want);
         assert_int_equal(error.code, EXIT_USAGE);
     }
+    assert_int_equal(parse(&config, "[data]\ndataset = synthetic\n[net]\nname = mlp\n[train]\nepochs = 1\niterations = 5\n", &error), 0);
+    assert_int_equal(config_check(&config, "x", &error), -1);
+    assert_string_equal(error.text, "x: [train] iterations: want epochs or iterations, got both (1 and 5)");
     config_defaults(&config);
     error = (struct error){ 0 };
     assert_int_equal(config_check(&config, "x", &error), -1);
     assert_string_equal(error.text, "x: [data] dataset: not set, and it has no default");
+}
+
+/* What a config says against what the command line says is taken back. */
+static void the_last_word_counts(void **state)
+{
+    (void)state;
+    static const struct { const char *file, *set[2], *want; } cases[] = {
+        { "[train]\nepochs = 3\n", { "train.iterations=5" }, "epochs = 0\niterations = 5\n" },
+        { "[train]\niterations = 5\n", { "train.epochs=3" }, "epochs = 3\niterations = 0\n" },
+        { "[train]\nepochs = 3\n", { "train.iterations=5", "train.epochs=4" }, "epochs = 4\niterations = 0\n" },
+        { "[train]\nepochs = 3\n", { "train.iterations=0" }, "epochs = 3\niterations = 0\n" },
+        { "[train]\nepochs = 3\n", { "train.epochs=0", "train.iterations=5" }, "epochs = 0\niterations = 5\n" },
+        { "[schedule]\nwarmup_epochs = 2\n", { "schedule.kind=one-cycle" }, "kind = one-cycle\nwarmup_epochs = 0\n" },
+        { "[schedule]\nwarmup_epochs = 2\n", { "schedule.kind=cosine" }, "kind = cosine\nwarmup_epochs = 2\n" },
+        { "[async]\norder = replay\nreplay = order\n", { "async.order=free" }, "order = free\nrecord = \nreplay = \n" },
+        { "[async]\norder = free\nreplay = order\n", { "async.order=replay" }, "order = replay\nrecord = \nreplay = order\n" },
+        { "[workers]\ndevices = cuda:0\nserver = host\n", { "workers.devices=cpu" }, "devices = cpu\ncount = 0\nserver = auto\n" },
+        { "[workers]\ncount = 2\n", { "workers.devices=cuda:0,0,1" }, "devices = cuda:0,0,1\ncount = 0\n" },
+        { "[workers]\ncount = 2\n", { "workers.devices=auto" }, "devices = auto\ncount = 2\n" },
+        { "[workers]\ncount = 2\n", { "workers.devices=cuda:0", "workers.count=3" }, "devices = cuda:0\ncount = 3\n" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct config config;
+        struct error error;
+        char text[TEXT_ROOM];
+        assert_int_equal(parse(&config, cases[i].file, &error), 0);
+        for (int set = 0; set < 2 && cases[i].set[set]; set++)
+            assert_int_equal(config_set(&config, cases[i].set[set], &error), 0);
+        config_write(&config, text, sizeof text);
+        if (!strstr(text, cases[i].want))
+            fail_msg("%s over %s", cases[i].set[0], cases[i].file);
+    }
+}
+
+/* The words of a list, as the help tells them: "a, b or c". */
+static bool lists(const char *list, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *at = list; (at = strstr(at, word)); at += n)
+        if ((at == list || at[-1] == ' ') && (!at[n] || at[n] == ',' || at[n] == ' '))
+            return true;
+    return false;
+}
+
+static const char *values_of(const char *section, const char *key)
+{
+    for (int i = 0; i < n_config_rows; i++)
+        if (strcmp(config_rows[i].section, section) == 0 && strcmp(config_rows[i].key, key) == 0)
+            return config_rows[i].words;
+    return "";
+}
+
+/* And as many as there are: a list names nothing else. */
+static int words_in(const char *list)
+{
+    int n = 1;
+    for (; *list; list++)
+        n += *list == ',' || strncmp(list, " or ", 4) == 0;
+    return n;
+}
+
+static void lists_of_names_are_whole(void **state)
+{
+    (void)state;
+    const char *names = values_of("net", "name"), *sets = values_of("data", "dataset"), *computing = values_of("cpu", "backend");
+    int n = 0;
+    for (; networks[n]; n++)
+        if (!lists(names, networks[n]->name))
+            fail_msg("net.name: %s is not among %s", networks[n]->name, names);
+    assert_int_equal(words_in(names), n);
+    for (n = 0; dataset_formats[n]; n++)
+        if (!lists(sets, dataset_formats[n]->name))
+            fail_msg("data.dataset: %s is not among %s", dataset_formats[n]->name, sets);
+    assert_int_equal(words_in(sets), n);
+    for (n = 0; backends[n]; n++) /* a build without oneDNN has fewer */
+        if (!lists(computing, backends[n]->name))
+            fail_msg("cpu.backend: %s is not among %s", backends[n]->name, computing);
+    assert_true(n <= words_in(computing) - 1 && lists(computing, "auto"));
 }
 
 static void choices_have_words(void **state)
@@ -415,6 +500,8 @@ int test_config(void)
         cmocka_unit_test(a_list_that_could_not_be_written_is_refused),
         cmocka_unit_test(one_value_is_set),
         cmocka_unit_test(keys_are_checked_together),
+        cmocka_unit_test(the_last_word_counts),
+        cmocka_unit_test(lists_of_names_are_whole),
         cmocka_unit_test(choices_have_words),
     };
     return cmocka_run_group_tests_name("config", tests, NULL, NULL);

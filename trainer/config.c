@@ -221,7 +221,10 @@ int config_set(struct config *config, const char *assignment, struct error *erro
 int config_set_key(struct config *config, const char *place, const char *section, const char *key, const char *value, struct error *error)
 {
     int row = find_row(place, section, key, error);
-    return row < 0 ? -1 : set_value(config, row, place, value, error);
+    if (row < 0 || set_value(config, row, place, value, error))
+        return -1;
+    config_replace(config, &config_rows[row]);
+    return 0;
 }
 
 size_t config_write(const struct config *config, char *text, size_t bytes)

@@ -7,6 +7,24 @@
 #include <math.h>
 #include <string.h>
 
+static bool is_key(const struct config_row *row, const char *section, const char *key) { return strcmp(row->section, section) == 0 && strcmp(row->key, key) == 0; }
+
+void config_replace(struct config *config, const struct config_row *row)
+{
+    if (is_key(row, "train", "iterations") && config->train.iterations)
+        config->train.epochs = 0;
+    if (is_key(row, "train", "epochs") && config->train.epochs)
+        config->train.iterations = 0;
+    if (is_key(row, "schedule", "kind") && config->schedule.kind == SCHEDULE_ONE_CYCLE) /* it rises by itself */
+        config->schedule.warmup_epochs = 0;
+    if (is_key(row, "async", "order") && config->async.order != ORDER_REPLAY)
+        *config->async.replay = 0;
+    if (is_key(row, "workers", "devices") && strcmp(config->workers.devices, "cpu") == 0) /* there is no GPU for the server's vectors either */
+        snprintf(config->workers.server, sizeof config->workers.server, "auto");
+    if (is_key(row, "workers", "devices") && strncmp(config->workers.devices, "cuda:", 5) == 0) /* the list counts the workers */
+        config->workers.count = 0;
+}
+
 static int check_required(const struct config *config, const char *name, struct error *error)
 {
     for (int i = 0; i < n_config_rows; i++)

@@ -8,11 +8,11 @@
 #define REAL_OR(section, key, low, high, word, fallback, help) { #section, #key, TYPE_REAL, AT(section.key), low, high, 0, word, fallback, help }
 #define REALS(section, key, low, high, fallback, help) { #section, #key, TYPE_REALS, AT(section.key), low, high, 0, NULL, fallback, help }
 #define CHOICE(section, key, first, words, fallback, help) { #section, #key, TYPE_CHOICE, AT(section.key), 0, 0, first, words, fallback, help }
-#define TEXT(section, key, fallback, help) { #section, #key, TYPE_TEXT, AT(section.key), 0, 0, 0, NULL, fallback, help }
+#define TEXT(section, key, what, fallback, help) { #section, #key, TYPE_TEXT, AT(section.key), 0, 0, 0, what, fallback, help }
 
 const struct config_row config_rows[] = {
-    TEXT(data, dataset, NULL, "mnist, cifar10, or synthetic, synthetic-cifar10, synthetic-imagenet: images that the program draws itself"),
-    TEXT(data, path, "auto", "the dataset's folder; auto looks in $ONESTEP_DATA, then in datasets/"),
+    TEXT(data, dataset, "mnist, cifar10, synthetic, synthetic-cifar10 or synthetic-imagenet", NULL, "what is learned; the program draws the images of the synthetic ones itself"),
+    TEXT(data, path, "a folder, or auto", "auto", "where the dataset is; auto looks in $ONESTEP_DATA, then in datasets/"),
     INTEGER(data, size, 0, 1024, "0", "synthetic-imagenet: pixels along each side of its images; 0 for 224"),
     INTEGER(data, batch, 1, 65536, "64", "B: samples per worker and iteration; the global batch is K times that"),
     INTEGER(data, eval_batch, 1, 65536, "128", "samples at a time in evaluation; changes no result"),
@@ -29,7 +29,7 @@ const struct config_row config_rows[] = {
     INTEGER(data, loader_threads, 1, 256, "1", "threads that prepare batches; changes no result"),
     INTEGER(data, prefetch, 0, 4096, "0", "batches prepared ahead; 0 for four per worker"),
 
-    TEXT(net, name, NULL, "mlp, lenet, lenet5, resnet20, resnet32, resnet44, resnet56, resnet110; resnet18, resnet34, resnet50, resnet101, resnet152; vgg16-bn"),
+    TEXT(net, name, "mlp, lenet, lenet5, resnet20, resnet32, resnet44, resnet56, resnet110, resnet18, resnet34, resnet50, resnet101, resnet152 or vgg16-bn", NULL, "the network; onestep info describes them"),
     REAL(net, dropout, 0, 0.95, "0", "probability of zeroing an activation, in networks that have dropout"),
     CHOICE(net, shortcut, 0, "auto|A|B", "auto", "ResNets, where the shape changes: A, every other pixel and zeros for new channels; B, a 1x1 convolution; auto: A for resnet20 to resnet110, else B"),
     CHOICE(net, stem, 0, "auto|cifar|imagenet", "auto", "resnet18 to resnet152 begin with: cifar, 3x3; imagenet, 7x7 and a maximum, both of stride 2; auto: imagenet for images of 64x64 and more"),
@@ -37,11 +37,11 @@ const struct config_row config_rows[] = {
     REAL(net, label_smoothing, 0, 0.9, "0", "s: targets are (1-s) one-hot + s/classes (arXiv 1512.00567)"),
 
     CHOICE(train, algorithm, ALGORITHM_SSGD, "ssgd|asgd|dcasgd|odsgd", "odsgd", "who waits for whom; docs/algorithms.md"),
-    INTEGER(train, epochs, 0, 1e6, "0", "length of the run in passes over the data; set this or iterations"),
+    INTEGER(train, epochs, 0, 1e6, "0", "length of the run in passes over the data; set this or iterations; on the command line one replaces the other"),
     INTEGER(train, iterations, 0, 1e12, "0", "length of the run in iterations (asynchronous: updates/K)"),
     INTEGER(train, seed, 0, 9e15, "1", "of initial weights, data order, augmentation, dropout and synthetic images"),
     CHOICE(train, deterministic, AUTOMATIC, "auto|false|true", "auto", "two runs give the same bytes; auto: whenever the algorithm can, true insists; false lets a GPU take kernels that do not repeat"),
-    TEXT(train, init, "random", "random, or a .safetensors file with weights to start from"),
+    TEXT(train, init, "random, or a file", "random", "weights to start from: drawn at random, or those of a .safetensors file"),
     REAL(train, evaluate_every, 0, 1e6, "1", "epochs between evaluations on the test set (the end is always evaluated); 0 for the end alone"),
     INTEGER(train, log_every, 0, 1e9, "0", "a row of metrics.csv every so many iterations too; 0 for epochs alone"),
     INTEGER(train, bucket_kib, 0, 1 << 20, "0", "gradients and weights travel in buckets of about this size; changes no result of a synchronous run; 0: 256 on the CPU, 4096 on GPUs, which are given each with calls of its own"),
@@ -78,15 +78,15 @@ const struct config_row config_rows[] = {
     REAL_OR(async, scale, 0, 1e6, "1/K", "1/K", "asgd, dcasgd: every push is scaled by this, so that an epoch moves the weights as far as SSGD's"),
     REAL_OR(async, server_momentum, 0, 0.9999, "momentum", "momentum", "asgd, dcasgd: the server's momentum"),
     CHOICE(async, order, ORDER_FREE, "free|round-robin|replay", "free", "the order in which the server serves pushes"),
-    TEXT(async, record, "", "write the order of service to this file"),
-    TEXT(async, replay, "", "order = replay: the file to follow"),
+    TEXT(async, record, "a file, or empty", "", "write the order of service to this file"),
+    TEXT(async, replay, "a file, or empty", "", "order = replay: the file to follow"),
     REAL_OR(async, lambda, 0, 1e6, "auto", "auto", "dcasgd: strength of the compensation; auto is 0.04, adaptive 2"),
     BOOL(async, adaptive, "false", "dcasgd: divide lambda by the root of the gradients' mean square"),
     REAL(async, ms_decay, 0, 0.9999, "0.95", "dcasgd, adaptive: m of the mean square"),
 
-    TEXT(workers, devices, "auto", "cpu, or the workers' GPUs in order, each as often as it has workers: cuda:0,1 or cuda:0,0,0,0; auto: one worker on each GPU, without GPUs cpu"),
+    TEXT(workers, devices, "auto, cpu, or a list of GPUs", "auto", "cpu, or the workers' GPUs in order, each as often as it has workers: cuda:0,1 or cuda:0,0,0,0; auto: one worker on each GPU, without GPUs cpu"),
     INTEGER(workers, count, 0, 64, "0", "K: workers; 0 for one per core, or as devices says; with devices = auto they are dealt out to the GPUs in turn"),
-    TEXT(workers, server, "auto", "where the global weights lie: sharded (over the workers' GPUs, bucket by bucket), cuda:N, or host; auto: sharded, with clip_norm or fp16 the first worker's GPU; changes no result of a synchronous run"),
+    TEXT(workers, server, "auto, sharded, host or cuda:N", "auto", "where the global weights lie: sharded (over the workers' GPUs, bucket by bucket), cuda:N, or host; auto: sharded, with clip_norm or fp16 the first worker's GPU; changes no result of a synchronous run"),
     CHOICE(workers, reduce, REDUCE_SERVER, "server|nccl", "server", "who sums ssgd's gradients: the server in worker order, or NCCL's all-reduce, which wants a GPU for each worker and adds in an order of its own"),
     REALS(workers, slowdown, 1, 1000, "1", "emulation: worker k computes this many times slower: one number, or one per worker"),
     REAL(workers, jitter, 0, 100, "0", "emulation: every iteration's computing is stretched by 1 + jitter*x, x exponential with mean 1"),
@@ -97,16 +97,16 @@ const struct config_row config_rows[] = {
     BOOL(cuda, tf32, "false", "fp32: round the operands of convolutions and products to TF32, which tensor cores take"),
     INTEGER(cuda, workspace_mib, 0, 65536, "512", "the most memory that cuDNN and cuBLASLt may take for one operation, in MiB"),
 
-    TEXT(cpu, backend, "auto", "lanes, onednn, onednn-nhwc or reference; auto measures, and remembers per machine, net and batch"),
+    TEXT(cpu, backend, "auto, lanes, onednn, onednn-nhwc or reference", "auto", "what computes on the CPU; auto measures which is fastest, and remembers it per processor, program, net and batch; a resumed run keeps its own"),
 
     REAL(link, bandwidth_gbps, 0, 1e6, "0", "emulation: the server's link in gigabits per second; 0 for no emulation"),
     REAL(link, latency_us, 0, 1e9, "0", "emulation: and its latency"),
     CHOICE(link, duplex, DUPLEX_FULL, "full|half", "full", "emulation: a queue each way, or one for both"),
 
-    TEXT(checkpoint, every, "1 epochs", "N epochs, N iterations or N minutes between checkpoints, the whole state of the run to resume from; one more at the end, also of a stop. off: none at all"),
+    TEXT(checkpoint, every, "N epochs, N iterations, N minutes, or off", "1 epochs", "how long between checkpoints, the whole state of the run to resume from; one more at the end, also of a stop; off: none at all"),
     INTEGER(checkpoint, keep, 1, 1e6, "2", "checkpoints kept; an older one goes when the new one is safely on disk"),
 
-    TEXT(output, dir, "", "the run's folder; empty: runs/NAME-NNN, the first that is free"),
+    TEXT(output, dir, "a folder, or empty", "", "where the run writes; empty: runs/NAME-NNN, the first that is free"),
     BOOL(output, overwrite, "false", "write into a folder that exists"),
     INTEGER(output, trace, 0, 1e8, "0", "write trace.json with each thread's last so many records (chrome://tracing, Perfetto); 0 for none"),
 };

@@ -17,7 +17,7 @@ struct config_row {
     size_t offset;            /* in struct config */
     double low, high;         /* numbers: the range, both included */
     int first;                /* choices: the value of the first word */
-    const char *words;        /* choices: "ssgd|asgd"; reals: the word for "left to the program", kept as -1; or NULL */
+    const char *words;        /* choices: "ssgd|asgd"; texts: what it may be, for a person; reals: the word for "left to the program", kept as -1; or NULL */
     const char *fallback;     /* the default as it would stand in a file; NULL: must be set */
     const char *help;
 };
@@ -32,7 +32,10 @@ void config_value_write(const struct config_row *row, const struct config *confi
 /* The word of choice number `value`. */
 void config_word_write(const struct config_row *row, int value, char *text, size_t bytes);
 
-/* The rule a value must meet: "1..65536", "ssgd, asgd or odsgd". */
+/* The rule that decides whether a value parses: "1..65536", "ssgd, asgd or odsgd". */
 void config_value_rule(const struct config_row *row, char *text, size_t bytes);
+
+/* A key was set on the command line: takes back what the config says in another key that would contradict it. */
+void config_replace(struct config *config, const struct config_row *row);
 
 #endif
