@@ -142,6 +142,17 @@ int door_mkdir(const char *path) { return faulty(DOOR_MKDIR) ? -1 : mkdir(path, 
 int door_remove(const char *path) { return faulty(DOOR_REMOVE) ? -1 : remove(path); }
 bool door_exists(const char *path) { return access(path, F_OK) == 0; }
 
+int64_t door_age_seconds(const char *path)
+{
+    struct stat file;
+    if (stat(path, &file))
+        return -1;
+    int64_t age = door_wall_seconds() - (int64_t)file.st_mtime;
+    return age > 0 ? age : 0;
+}
+
+int door_touch(const char *path) { return utimensat(AT_FDCWD, path, NULL, 0); }
+
 bool door_same(const char *a, const char *b)
 {
     struct stat first, second;

@@ -543,14 +543,93 @@ augmentation()
 
 resolved_config_repeats()
 {
-    run train small.ini --output chosen --set train.seed=7 --set cpu.backend=auto; want 0 ''
+    run train small.ini --output chosen --set train.seed=7 --set cpu.backend=auto; not_busy; want 0 ''
     run train chosen/config.ini --output repeated; want 0 ''
     same chosen/weights.safetensors repeated/weights.safetensors
     grep -v '^dir = ' chosen/config.ini > one; grep -v '^dir = ' repeated/config.ini > two; same one two
-    run train small.ini --output chosen_too --set cpu.backend=auto --set train.precision=auto; want 0 ''
+    run train small.ini --output chosen_too --set cpu.backend=auto --set train.precision=auto; not_busy; want 0 ''
     grep -Eq '^precision = (fp32|bf16)$' chosen_too/config.ini || echo "the chosen precision is not in config.ini"
     run train chosen_too/config.ini --output repeated_too; want 0 ''
     same chosen_too/weights.safetensors repeated_too/weights.safetensors
+}
+
+backend() { sed -n 's/^backend  *//p' out; }
+busy() { grep -q '^onestep: the machine is busy: ' err; }
+# What is told where a backend is chosen by itself while others use the processor: not a fault.
+not_busy() { sed -i '/^onestep: the machine is busy: /d' err; }
+
+# auto NAME [PROGRAM]: a run that chooses its backend itself
+auto()
+{
+    timeout 60 "${2:-$onestep}" train tiny.ini --output "$1" --set output.overwrite=true --set cpu.backend=auto > out 2> err
+    code=$?
+}
+
+# Measured once, then remembered, by this program alone; a choice made on a busy machine is told, and forgotten.
+chosen_backend()
+{
+    XDG_CACHE_HOME=$folder/choices; export XDG_CACHE_HOME
+    run train tiny.ini --output chosen-one; want 0 ''
+    [ "$(backend)" = 'lanes in fp32, as configured' ] || echo "a configured backend: $(backend)"
+    auto chosen-one; want 0 "$(sed -n 's/^onestep: //p' err)"
+    case $(backend) in *', the only one here') echo 'SKIP this build has one backend'; return ;; esac
+    tries=1
+    while busy && [ $tries -lt 10 ]; do
+        [ "$(wc -l < err)" = 1 ] || echo "want one line, got: $(cat err)"
+        case $(backend) in *', measured now on a busy machine') ;; *) echo "on a busy machine: $(backend)" ;; esac
+        [ -z "$(ls choices/onestep)" ] || echo "a disturbed choice is remembered: $(ls choices/onestep)"
+        tries=$((tries + 1))
+        auto chosen-one; want 0 "$(sed -n 's/^onestep: //p' err)"
+    done
+    busy && { echo 'SKIP the machine was busy ten times'; return; }
+    name=$(backend); name=${name%%,*}
+    [ "$(backend)" = "$name, the fastest, measured now" ] || echo "the first time: $(backend)"
+    [ "$(ls choices/onestep | wc -l)" = 1 ] || echo "want one file, got: $(ls choices/onestep)"
+    auto chosen-one; want 0 ''
+    [ "$(backend)" = "$name, the fastest, remembered" ] || echo "the second time: $(backend)"
+    cp "$onestep" other; printf x >> other
+    auto chosen-other ./other; not_busy; want 0 ''
+    case $(backend) in *', measured now'*) ;; *) echo "another program: $(backend)" ;; esac
+    rm -rf choices; : > choices
+    auto chosen-one
+    busy || grep -q '^onestep: the choice of a backend is not remembered: .*: Not a directory$' err || echo "without a place to remember: $(cat err)"
+    [ $code = 0 ] || echo "without a place to remember: exit code $code"
+    case $(backend) in *'measured now'*) ;; *) echo "without a place to remember: $(backend)" ;; esac
+}
+
+# A resumed run keeps the backend that it began with, whatever is remembered or would be measured now, and measures nothing.
+resumed_backend()
+{
+    run train tiny.ini --output kept --set cpu.backend=reference; want 0 ''
+    XDG_CACHE_HOME=$folder/nothing; export XDG_CACHE_HOME
+    run train --resume kept --set train.iterations=4; want 0 ''
+    [ "$(backend)" = "reference in fp32, the checkpoint's" ] || echo "without a config: $(backend)"
+    run train tiny.ini --output kept --resume --set train.iterations=6 --set cpu.backend=auto --set train.precision=auto; want 0 ''
+    [ "$(backend)" = "reference in fp32, the checkpoint's" ] || echo "with a config that says auto: $(backend)"
+    run train --resume kept --set train.iterations=8 --set cpu.backend=lanes; want 0 ''
+    [ "$(backend)" = 'lanes in fp32, as configured' ] || echo "with another one asked for: $(backend)"
+    [ -e nothing ] && echo "something was measured: $(find nothing)"
+}
+
+# A machine that hwloc reads from a file: its fast cores are 4 and 6.
+fast_cores()
+{
+    HWLOC_XMLFILE=$(dirname "$use")/inputs/topology/hybrid.xml; export HWLOC_XMLFILE
+    run info; want 0 ''
+    grep -q '^cpu  *Hybrid, 6 cores for us (2 fast), ' out || echo "info: $(grep '^cpu' out)"
+    for workers in '1 1 of 2 fast cores' '2 2 fast cores' '3 2 fast cores and 1 of 4 slower'; do
+        count=${workers%% *}
+        run train tiny.ini --output "fast-$count" --set workers.count=$count --set data.batch=2; want 0 ''
+        grep -q "^workers  *$count of batch 2, on ${workers#* }\$" out || echo "$count workers: $(grep '^workers' out)"
+    done
+    run train tiny.ini --output fast-loose --set workers.pin=false; want 0 ''
+    grep -q '^workers  *2 of batch 4, on cpu$' out || echo "not pinned: $(grep '^workers' out)"
+    unset HWLOC_XMLFILE
+    command -v taskset > /dev/null || { echo 'SKIP the rest: there is no taskset'; return; }
+    mine=$(taskset -c -p $$ | sed 's/.*: //; s/[-,].*//')
+    timeout 60 taskset -c "$mine" "$onestep" info > out 2> err; code=$?
+    want 0 ''
+    grep -q '^cpu .*, 1 core for us, ' out || echo "with a mask of one processor: $(grep '^cpu' out)"
 }
 
 # Files hold fp32 whatever a run computes in.
@@ -618,10 +697,14 @@ check 'a second signal' second_signal
 check 'one seed, the same bytes' same_bytes
 check 'augmented images: the same bytes, and none in evaluation' augmentation
 check 'the resolved config repeats the run' resolved_config_repeats
+check 'a backend is measured once, and remembered' chosen_backend
+check 'a resumed run keeps its backend' resumed_backend
+check 'workers go to the fast cores' fast_cores
 check 'precisions in one life of weights' precisions_mix
 check 'a recorded order repeats the run' replay_repeats
 . "$use"
 check 'words of --resume' resume_words
+check 'resuming a finished run' finished_run
 check 'stopped and resumed: the same bytes' resumed_to_the_same_bytes
 check 'recorded, stopped and resumed: a replay gives the same bytes' recorded_and_resumed
 check 'resumed elsewhere, with other settings' resumed_otherwise

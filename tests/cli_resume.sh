@@ -24,8 +24,33 @@ resume_words()
     refuse 2 'small.ini: [train] seed: want 1, as in the checkpoint, got 2' train small.ini --output state --resume --set train.seed=2
     refuse 2 '--set: [net] name: want mlp, as in the checkpoint, got lenet' train --resume state --set net.name=lenet
     refuse 2 "$(newest state): is at iteration 20, want one of this run's 12; train.epochs and train.iterations make it longer" train --resume state --set train.epochs=0 --set train.iterations=12
-    run train --resume state; want 0 ''
+    run train --resume state --set train.epochs=3; want 0 ''
     grep -q '^resumed    from iteration 20, state/checkpoint-000000020.safetensors$' out || echo "it does not say what it goes on from: $(cat out)"
+}
+
+# A run that is at its end says so in one line and changes nothing; where its results are missing, they are written.
+finished_run()
+{
+    run train small.ini --output ended; want 0 ''
+    (cd ended && md5sum *) > before
+    for words in '--resume ended' "--resume $(newest ended)" 'small.ini --output ended --resume'; do
+        run train $words; want 0 '' # split
+        [ "$(cat out)" = 'ended: finished after 20 iterations; a larger --set train.epochs makes it longer' ] || echo "$words: $(cat out)"
+        (cd ended && md5sum *) | cmp -s before - || echo "$words: files have changed: $(ls ended)"
+    done
+    run train --resume ended --set train.iterations=20; want 0 ''
+    [ "$(cat out)" = 'ended: finished after 20 iterations; a larger --set train.iterations makes it longer' ] || echo "in iterations: $(cat out)"
+    cp ended/weights.safetensors whole.safetensors
+    rm ended/weights.safetensors
+    run train --resume ended; want 0 ''
+    tr -s ' \n' ' ' < out | grep -q "nothing is left to train, and the results are written" || echo "it does not say that nothing is left: $(cat out)"
+    same_tensors whole.safetensors ended/weights.safetensors
+    run train small.ini --output shorter --set train.epochs=1; want 0 ''
+    cp shorter/weights.safetensors ended # as of a stop, after which a run was killed at its end
+    run train --resume ended; want 0 ''
+    same_tensors whole.safetensors ended/weights.safetensors
+    run train --resume ended --set train.epochs=3; want 0 ''
+    [ "$(awk -F, '$1 == "epoch" { last = $3 } END { print last }' ended/metrics.csv)" = 30 ] || echo "it did not go on: $(cat ended/metrics.csv)"
 }
 
 # stopped_halfway NAME WORDS...: a run of 300 iterations, stopped in the middle; $stopped: at which

@@ -224,7 +224,7 @@ devices()
     for gpus in 0 2; do
         what="auto of $gpus"
         run ONESTEP_EMULATED_GPUS=$gpus "$onestep" train mlp.ini --output auto --set workers.devices=auto --set output.overwrite=true; want 0 ''
-        [ $gpus = 0 ] && pattern='onednn|lanes' || pattern='cuda:0,1'
+        [ $gpus = 0 ] && pattern=cpu || pattern='cuda:0,1'
         grep -Eq "^workers .* on ($pattern)" out || echo "$what: $(grep '^workers' out)"
     done
 }

@@ -37,6 +37,7 @@
     X(order) \
     X(synthetic) \
     X(synthetic_imagenet) \
+    X(choosing) \
     X(algorithms) \
     X(identities) \
     X(service) \

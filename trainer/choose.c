@@ -1,17 +1,15 @@
 /* See choose.h. */
 #include "trainer/choose.h"
 
-#include "base/door.h"
-#include "base/file.h"
 #include "base/nearest.h"
-#include "base/philox.h"
 #include "base/text.h"
 #include "cpu/cpu.h"
+#include "trainer/choice_memory.h"
 #ifdef HAVE_CUDA
 #include "cuda/cuda.h"
 #endif
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 const struct backend *const backends[] = {
@@ -79,7 +77,7 @@ static int offered(struct choice *choices, const struct backend *only, int preci
         for (int p = 0; p < PRECISIONS; p++)
             if (backends[i]->offers((enum precision)p) && (only ? backends[i] == only : backends[i] != &backend_reference) && asked_for((enum precision)p, precision)) {
                 ASSERT(n < TRIALS_MOST);
-                choices[n++] = (struct choice){ backends[i], (enum precision)p, -1 };
+                choices[n++] = (struct choice){ .backend = backends[i], .precision = (enum precision)p, .place = -1 };
             }
     return n;
 }
@@ -90,7 +88,7 @@ static int offered_on(struct choice *choices, int place, int precision)
     int n = 0;
     for (int p = 0; p < PRECISIONS; p++)
         if (gpu_backend->offers((enum precision)p) && (precision == AUTOMATIC ? p != PRECISION_FP16 : p == precision))
-            choices[n++] = (struct choice){ gpu_backend, (enum precision)p, place };
+            choices[n++] = (struct choice){ .backend = gpu_backend, .precision = (enum precision)p, .place = place };
     return n;
 }
 
@@ -117,74 +115,20 @@ static int refuse(const struct backend *only, enum precision precision, struct e
     return fail(error, EXIT_USAGE, "[train] precision: %s%s in %s, here these do: %s; or set train.precision=fp32", only ? only->name : "no fast backend", only ? " does not compute" : " computes", precision_name(precision), names);
 }
 
-static int measure(struct choice *choice, const struct choice *candidates, int n, const struct graph *graph, int batch, struct error *error)
+int choose_fastest(struct choice *choice, const struct choice *candidates, int n, const struct graph *graph, int batch, int64_t enough_ns, struct error *error)
 {
-    int64_t shortest_ns[TRIALS_MOST];
-    int fastest = 0;
-    if (trials_measure(shortest_ns, candidates, n, graph, batch, 2000000000, error))
+    struct trial_time times[TRIALS_MOST];
+    bool quiet;
+    if (trials_measure(times, candidates, n, graph, batch, enough_ns, error))
         return -1;
-    for (int i = 0; i < n; i++)
-        if (shortest_ns[i] < shortest_ns[fastest])
-            fastest = i;
-    *choice = candidates[fastest];
+    *choice = candidates[trials_fastest(times, n, &quiet)];
+    choice->source = quiet ? CHOICE_MEASURED : CHOICE_DISTURBED;
+    if (!quiet)
+        fprintf(stderr, "onestep: the machine is busy: %s in %s is chosen by the processor time of a step, and not remembered\n", choice->backend->name, precision_name(choice->precision));
     return 0;
 }
 
-/* The file that remembers a choice: its name is a hash of all that the choice depends on. False when there is no home for it. */
-static bool memory_path(char *path, size_t bytes, const struct choice *candidates, int n, const struct graph *graph, int batch, const char *cpu_model)
-{
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    char about[1024], folder[1024];
-    struct text text;
-    text_begin(&text, about, sizeof about);
-    text_add(&text, "%s|" ONESTEP_VERSION "|%s|%zu|%zu|%d", cpu_model, graph->name, graph->params.total, shape_count(graph->nodes[0].out), batch);
-    for (int i = 0; i < n; i++)
-        text_add(&text, "|%s %s", candidates[i].backend->name, precision_name(candidates[i].precision));
-    if (cache && *cache) {
-        snprintf(folder, sizeof folder, "%s", cache);
-    } else if (home && *home) {
-        snprintf(folder, sizeof folder, "%s/.cache", home);
-    } else {
-        return false;
-    }
-    door_mkdir(folder);
-    strncat(folder, "/onestep", sizeof folder - strlen(folder) - 1);
-    door_mkdir(folder);
-    return (size_t)snprintf(path, bytes, "%s/backend-%016llx", folder, (unsigned long long)hash_name(about)) < bytes;
-}
-
-static void choice_line(char *line, size_t bytes, const struct choice *choice)
-{
-    snprintf(line, bytes, "%s %s\n", choice->backend->name, precision_name(choice->precision));
-}
-
-static bool remembered(struct choice *choice, const struct choice *candidates, int n, const char *path)
-{
-    struct error ignored = { 0 };
-    char *text, line[64];
-    size_t bytes;
-    bool found = false;
-    if (!door_exists(path) || file_read(path, sizeof line, &text, &bytes, &ignored))
-        return false;
-    for (int i = 0; i < n && !found; i++) {
-        choice_line(line, sizeof line, &candidates[i]);
-        found = strcmp(line, text) == 0;
-        *choice = candidates[i];
-    }
-    door_free(text);
-    return found;
-}
-
-static void remember(const struct choice *choice, const char *path)
-{
-    struct error error = { 0 };
-    char line[64];
-    choice_line(line, sizeof line, choice);
-    if (file_replace(path, &(struct file_part){ line, strlen(line) }, 1, &error))
-        fprintf(stderr, "onestep: the choice of a backend is not remembered: %s\n", error.text);
-}
-
-int choose_backend(struct choice *choice, const struct config *config, const struct devices *devices, const struct graph *graph, const char *cpu_model, struct error *error)
+int choose_backend(struct choice *choice, const struct config *config, const struct devices *devices, const struct graph *graph, const char *processor, struct error *error)
 {
     char path[1200];
     struct choice candidates[TRIALS_MOST];
@@ -197,15 +141,27 @@ int choose_backend(struct choice *choice, const struct config *config, const str
     int n = devices->n ? offered_on(candidates, devices->places[0], config->train.precision) : offered(candidates, only, config->train.precision);
     if (n == 0)
         return refuse(only, (enum precision)config->train.precision, error);
+    bool left = (!devices->n && strcmp(config->cpu.backend, "auto") == 0) || config->train.precision == AUTOMATIC;
     *choice = candidates[0];
+    choice->source = left && only != &backend_reference ? CHOICE_ALONE : CHOICE_CONFIGURED;
     if (n == 1 || only == &backend_reference)
         return 0;
-    bool has_path = memory_path(path, sizeof path, candidates, n, graph, batch, cpu_model);
-    if (has_path && remembered(choice, candidates, n, path))
+    const struct choice_key key = { candidates, n, graph, batch, processor };
+    bool has_path = choice_memory_path(path, sizeof path, &key);
+    if (has_path && choice_recall(choice, &key, path))
         return 0;
-    if (measure(choice, candidates, n, graph, batch, error))
+    if (choose_fastest(choice, candidates, n, graph, batch, 2000000000, error))
         return -1;
-    if (has_path)
-        remember(choice, path);
+    if (has_path && choice->source == CHOICE_MEASURED)
+        choice_remember(choice, path);
     return 0;
+}
+
+void choose_describe(const struct choice *choice, char *text, size_t bytes)
+{
+    static const char *const sources[] = {
+        [CHOICE_CONFIGURED] = "as configured", [CHOICE_ALONE] = "the only one here", [CHOICE_MEASURED] = "the fastest, measured now",
+        [CHOICE_REMEMBERED] = "the fastest, remembered", [CHOICE_DISTURBED] = "measured now on a busy machine",
+    };
+    snprintf(text, bytes, "%s in %s, %s", choice->backend->name, precision_name(choice->precision), sources[choice->source]);
 }

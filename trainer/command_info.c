@@ -27,7 +27,10 @@ enum { COLUMN = 11 }; /* where what is told begins */
 
 static void print_machine(const struct topology *topology)
 {
-    text_print(stdout, COLUMN, "cpu", "%s, %d core%s for us, L2 %ld KiB, L3 %ld KiB", topology->model, topology->cores, topology->cores == 1 ? "" : "s", topology->l2_kib, topology->l3_kib);
+    char fast[32] = "";
+    if (topology->fast < topology->cores)
+        snprintf(fast, sizeof fast, " (%d fast)", topology->fast);
+    text_print(stdout, COLUMN, "cpu", "%s, %d core%s for us%s, L2 %ld KiB, L3 %ld KiB", topology->model, topology->cores, topology->cores == 1 ? "" : "s", fast, topology->l2_kib, topology->l3_kib);
     printf("memory     %.1f GiB\n", (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE) / (1 << 30));
     printf("vectors    "
 #if defined(__AVX512F__)
@@ -134,31 +137,39 @@ static int build_probe(struct graph *graph, struct error *error)
     return graph_finish(graph, error);
 }
 
+static int64_t step_ns(const struct trial_time *time, bool quiet) { return quiet ? time->shortest_ns : time->processor_ns; }
+
 /* The best of all backends in each precision, by their training steps. */
 static int print_speeds(const struct graph *graph, struct error *error)
 {
     enum { BATCH = 8 };
     struct choice candidates[TRIALS_MOST];
-    int64_t shortest_ns[TRIALS_MOST];
+    struct trial_time times[TRIALS_MOST];
+    struct text text;
+    char line[512];
+    bool quiet;
     int n = choose_candidates(candidates), best[PRECISIONS];
     double operations = 0;
-    if (trials_measure(shortest_ns, candidates, n, graph, BATCH, 250000000, error))
+    if (trials_measure(times, candidates, n, graph, BATCH, 250000000, error))
         return -1;
+    trials_fastest(times, n, &quiet);
     for (int i = 0; i < graph->n_nodes; i++)
         operations += 6 * BATCH * node_multiply_adds(graph, &graph->nodes[i]); /* a multiplication and an addition, forward and twice backward */
     for (int p = 0; p < PRECISIONS; p++)
         best[p] = -1;
     for (int i = 0; i < n; i++) {
         int p = (int)candidates[i].precision;
-        if (best[p] < 0 || shortest_ns[i] < shortest_ns[best[p]])
+        if (best[p] < 0 || step_ns(&times[i], quiet) < step_ns(&times[best[p]], quiet))
             best[p] = i;
     }
+    text_begin(&text, line, sizeof line);
     for (int p = 0; p < PRECISIONS; p++)
         if (best[p] >= 0)
-            printf("%s%s %.0f GFLOP/s (%s)", p ? ", " : "cores      ", precision_name((enum precision)p), operations / (double)shortest_ns[best[p]], candidates[best[p]].backend->name);
+            text_add(&text, "%s%s %.0f GFLOP/s (%s)", p ? ", " : "", precision_name((enum precision)p), operations / (double)step_ns(&times[best[p]], quiet), candidates[best[p]].backend->name);
     if (best[PRECISION_BF16] >= 0)
-        printf(": %s is faster here", shortest_ns[best[PRECISION_BF16]] < shortest_ns[best[PRECISION_FP32]] ? "bf16" : "fp32");
-    printf("; the CPU has %sbf16 instructions\n", has_bf16_instructions() ? "" : "no ");
+        text_add(&text, ": %s is faster here", step_ns(&times[best[PRECISION_BF16]], quiet) < step_ns(&times[best[PRECISION_FP32]], quiet) ? "bf16" : "fp32");
+    text_add(&text, "; the CPU has %sbf16 instructions%s", has_bf16_instructions() ? "" : "no ", quiet ? "" : "; by processor time, since the machine is busy");
+    text_print(stdout, COLUMN, "cores", "%s", line);
     return 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/door.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "trainer/choose.h"
 #include "trainer/config_network.h"
 #include "trainer/server.h"
@@ -10,6 +11,7 @@
 #include "trainer/summary.h"
 #include "trainer/trace_file.h"
 #include "trainer/training.h"
+#include "trainer/weights_about.h"
 
 #include <math.h>
 #include <signal.h>
@@ -199,17 +201,16 @@ static int load_weights(struct training *training, struct error *error)
 static int open_run(struct training *training, struct error *error)
 {
     struct config *config = &training->config;
-    struct choice choice;
-    if (choose_backend(&choice, config, &training->devices, &training->graph, training->topology.model, error))
+    struct choice *choice = &training->choice;
+    if (choose_backend(choice, config, &training->devices, &training->graph, training->topology.identity, error))
         return -1;
-    training->backend = choice.backend;
     if (!training->devices.n)
-        snprintf(config->cpu.backend, CONFIG_TEXT, "%s", choice.backend->name);
-    config->train.precision = (int)choice.precision;
+        snprintf(config->cpu.backend, CONFIG_TEXT, "%s", choice->backend->name);
+    config->train.precision = (int)choice->precision;
     for (int k = 0; k < config->workers.count; k++)
         training->processors[k] = config->workers.pin && config->workers.count <= training->topology.cores ? training->topology.processors[k] : -1;
     struct run_request request = {
-        .config = config, .backend = training->backend, .graph = &training->graph, .train = &training->train, .test = &training->test, .k = (int)config->workers.count,
+        .config = config, .backend = choice->backend, .graph = &training->graph, .train = &training->train, .test = &training->test, .k = (int)config->workers.count,
         .first_weights = training->first_weights, .first_stats = training->first_stats, .processors = training->processors, .places = training->processors, .resume = training->resumption.asked,
     };
     if (training->devices.n) {
@@ -277,6 +278,33 @@ static int open_files(struct training *training, struct error *error)
     return open_metrics(training, path, error);
 }
 
+enum { COLUMN = 11 }; /* where the start table tells */
+
+/* Where the workers run, and on what. */
+static void print_workers(const struct training *training)
+{
+    const struct config *config = &training->config;
+    char cores[64] = "", backend[128];
+    bool pinned = !training->devices.n && training->processors[0] >= 0;
+    if (pinned)
+        topology_describe(&training->topology, (int)config->workers.count, cores, sizeof cores);
+    text_print(stdout, COLUMN, "workers", "%lld of batch %lld, on %s%s", (long long)config->workers.count, (long long)config->data.batch, *cores ? "" : config->workers.devices, cores);
+    choose_describe(&training->choice, backend, sizeof backend);
+    if (training->resumption.asked && !training->devices.n && strcmp(training->choice.backend->name, training->resumption.backend) == 0)
+        snprintf(backend, sizeof backend, "%s in %s, the checkpoint's", training->choice.backend->name, precision_name(training->choice.precision));
+    text_print(stdout, COLUMN, "backend", "%s", backend);
+}
+
+static void print_resumed(const struct training *training)
+{
+    char iteration[32];
+    if (!training->resumption.asked)
+        return;
+    text_print(stdout, COLUMN, "resumed", "from iteration %s, %s", grouped(training->resumption.iteration, iteration), training->written.last);
+    if (training->resumption.iteration == training->run->iterations)
+        text_print(stdout, COLUMN, "", "which is the run's last: nothing is left to train, and the results are written");
+}
+
 static void print_start(const struct training *training)
 {
     char emulated[256], algorithm[32], local[64] = "", word[32], train[32], test[32], length[32], epoch[32];
@@ -288,25 +316,26 @@ static void print_start(const struct training *training)
     }
     summary_emulated(config, emulated, sizeof emulated);
     graph_describe(&training->graph, stdout);
-    printf("\nalgorithm  %s%s\n", algorithm, local);
-    printf("workers    %lld of batch %lld, on %s in %s\n", (long long)config->workers.count, (long long)config->data.batch, training->devices.n ? config->workers.devices : training->backend->name,
-           precision_name((enum precision)config->train.precision));
-    printf("data       %s, %s training images, %s test images\n", config->data.dataset, grouped(training->train.n, train), grouped(training->test.n, test));
-    printf("length     %s iterations, %s an epoch; %d buckets\n", grouped(training->run->iterations, length), grouped(training->run->iterations_per_epoch, epoch),
-           training->run->buckets.n);
+    putchar('\n');
+    text_print(stdout, COLUMN, "algorithm", "%s%s", algorithm, local);
+    print_workers(training);
+    text_print(stdout, COLUMN, "data", "%s, %s training images, %s test images", config->data.dataset, grouped(training->train.n, train), grouped(training->test.n, test));
+    text_print(stdout, COLUMN, "length", "%s iterations, %s an epoch; %d buckets", grouped(training->run->iterations, length), grouped(training->run->iterations_per_epoch, epoch),
+               training->run->buckets.n);
     if (training->graph.stats.n)
-        printf("bn_stats   %s\n", config->train.bn_stats == BN_STATS_WORKER0
-                                      ? "worker0: evaluation uses worker 0's running statistics"
-                                      : "mean: evaluation uses the merge of the workers' running statistics");
+        text_print(stdout, COLUMN, "bn_stats", "%s", config->train.bn_stats == BN_STATS_WORKER0 ? "worker0: evaluation uses worker 0's running statistics"
+                                                                                               : "mean: evaluation uses the merge of the workers' running statistics");
     if (config->train.ema_decay > 0)
-        printf("evaluated  the weights' moving average, decay %g\n", config->train.ema_decay);
+        text_print(stdout, COLUMN, "evaluated", "the weights' moving average, decay %g", config->train.ema_decay);
     if (*emulated)
-        printf("emulated   %s\n", emulated);
-    if (training->resumption.asked)
-        printf("resumed    from iteration %s, %s\n", grouped(training->resumption.iteration, length), training->written.last);
-    printf("into       %s\n\n", training->folder.path);
-    if (config->train.algorithm == ALGORITHM_ODSGD && config->odsgd.warmup >= training->run->iterations)
-        printf("its warm-up of %lld iterations is as long as the run or longer: this is SSGD\n\n", (long long)config->odsgd.warmup);
+        text_print(stdout, COLUMN, "emulated", "%s", emulated);
+    print_resumed(training);
+    text_print(stdout, COLUMN, "into", "%s", training->folder.path);
+    putchar('\n');
+    if (config->train.algorithm == ALGORITHM_ODSGD && config->odsgd.warmup >= training->run->iterations) {
+        text_print(stdout, 0, "", "its warm-up of %lld iterations is as long as the run or longer: this is SSGD", (long long)config->odsgd.warmup);
+        putchar('\n');
+    }
     fflush(stdout);
 }
 
@@ -385,7 +414,8 @@ static void print_written(const struct training *training)
         printf("\ncheckpoints: %d written beside the training, %.1f MiB and %.0f ms each\n", written->n, (double)written->bytes / (1 << 20), (double)written->ns / 1e6 / written->n);
     if (training->metrics.newest.best_iteration >= 0)
         printf("best accuracy: %.2f %%, after iteration %lld\n", 100 * training->metrics.newest.best_accuracy, (long long)training->metrics.newest.best_iteration);
-    printf("\nwritten: %s/weights.safetensors, metrics.csv, config.ini\n", training->folder.path);
+    putchar('\n');
+    text_print(stdout, 9, "written:", "%s/weights.safetensors, metrics.csv, config.ini", training->folder.path);
 }
 
 static int train(struct training *training, struct error *error)
@@ -406,7 +436,7 @@ static int train(struct training *training, struct error *error)
         snprintf(error->text + used, sizeof error->text - used, "; the weights are in %s/weights.safetensors", training->folder.path);
         return -1;
     }
-    summary_print(stdout, run, &training->metrics);
+    summary_print(stdout, run);
     print_written(training);
     return 0;
 }
@@ -431,6 +461,31 @@ static void close_training(struct training *training)
     door_free(training->resumption.list.iterations);
 }
 
+/* Whether there is nothing left to do: the folder that the run would go on in holds its final weights, and what is written behind them is not asked for. */
+static bool is_finished(const struct training *training)
+{
+    const struct config *config = &training->config;
+    struct weights_about about;
+    struct error ignored = { 0 };
+    char path[1200];
+    if (!training->resumption.asked || training->resumption.iteration != training->run->iterations || config->output.trace || *config->async.record ||
+        !door_same(training->resumption.folder, config->output.dir) || (size_t)snprintf(path, sizeof path, "%s/weights.safetensors", config->output.dir) >= sizeof path || !door_exists(path))
+        return false;
+    bool whole = weights_about_read(&about, path, &ignored) == 0 && about.iteration == training->run->iterations;
+    weights_about_release(&about);
+    return whole;
+}
+
+static int train_or_say(struct training *training, struct error *error)
+{
+    char iterations[32];
+    if (!is_finished(training))
+        return open_files(training, error) || train(training, error) ? -1 : 0;
+    printf("%s: finished after %s iterations; a larger --set train.%s makes it longer\n", training->config.output.dir, grouped(training->run->iterations, iterations),
+           training->config.train.epochs ? "epochs" : "iterations");
+    return 0;
+}
+
 int command_train(int n, char **words, struct error *error)
 {
     if (n && strcmp(words[0], "--help") == 0) {
@@ -439,7 +494,7 @@ int command_train(int n, char **words, struct error *error)
     }
     struct training training = { .metrics.fd = -1 };
     int failed = read_words(&training, n, words, error) || settle(&training, error) || open_data(&training, error) || build_graph(&training, error) ||
-                 load_weights(&training, error) || open_run(&training, error) || open_files(&training, error) || train(&training, error);
+                 load_weights(&training, error) || open_run(&training, error) || train_or_say(&training, error);
     int signal_number = signals_caught();
     int64_t stopped_at = training.run ? training.run->server->tally.iterations : 0;
     if (!failed && signal_number)

@@ -44,7 +44,7 @@ int model_load(struct model *model, enum weights_choice choice, struct error *er
     if (!on_gpu && !choose_offers(config)) /* weights are fp32 whatever they were trained in */
         config->train.precision = PRECISION_FP32;
     if (config_network(&model->graph, config, model->path, &(struct config_input){ about->input, about->classes, false }, error) || topology_read(&topology, error) ||
-        choose_backend(&computing, config, on_gpu ? &first : &none, &model->graph, topology.model, error) ||
+        choose_backend(&computing, config, on_gpu ? &first : &none, &model->graph, topology.identity, error) ||
         allocate_floats(&model->weights, model->graph.params.total, "the weights", error) || allocate_floats(&model->stats, model->graph.stats.total, "the statistics", error))
         return -1;
     model->backend = computing.backend;

@@ -1,6 +1,7 @@
 /* See summary.h. */
 #include "trainer/summary.h"
 
+#include "base/text.h"
 #include "trainer/progress.h"
 #include "trainer/server.h"
 #include "trainer/worker.h"
@@ -21,21 +22,6 @@ void summary_emulated(const struct config *config, char *text, size_t bytes)
     }
     if (straggles)
         snprintf(text + used, bytes - used, "%sstragglers", used ? "; " : "");
-}
-
-static void print_epochs(FILE *to, const struct run *run, const struct metrics *metrics)
-{
-    char rate[32];
-    if (run->config.train.ema_decay > 0)
-        fprintf(to, "test loss and accuracy are of the weights' moving average (decay %g)\n", run->config.train.ema_decay);
-    fprintf(to, "%7s %10s %10s %9s %9s %9s %9s %9s\n", "epoch", "iteration", "train loss", "accuracy", "test loss", "accuracy", "images/s", "seconds");
-    for (int i = 0; i < metrics->n; i++) {
-        const struct epoch *row = &metrics->epochs[i];
-        fprintf(to, "%7.4g %10lld ", (double)row->iteration / (double)run->iterations_per_epoch, (long long)row->iteration);
-        row->trained ? fprintf(to, "%10.4f %7.2f %% ", row->train_loss, 100 * row->train_accuracy) : fprintf(to, "%10s %9s ", "", "");
-        row->evaluated ? fprintf(to, "%9.4f %7.2f %% ", row->test_loss, 100 * row->test_accuracy) : fprintf(to, "%9s %9s ", "", "");
-        fprintf(to, "%9s %9.2f\n", row->trained ? grouped((int64_t)metrics_rate(metrics, i), rate) : "", row->seconds);
-    }
 }
 
 /* What the host does for a step: a GPU that waits for it is idle. */
@@ -98,8 +84,9 @@ static void print_memory(FILE *to, const struct run *run)
     struct run_memory memory = run_memory(run);
     const double mib = 1 << 20;
     getrusage(RUSAGE_SELF, &usage);
-    fprintf(to, "\nmemory: peak resident %.0f MiB; weights, gradients and slots %.1f, activations %.1f%s, batches %.1f MiB\n", (double)usage.ru_maxrss / 1024,
-            (double)memory.vectors / mib, (double)memory.plans / mib, run->backend->host_memory ? "" : " (most of them on the GPUs)", (double)memory.loaders / mib);
+    fprintf(to, "\nmemory: peak resident %.0f MiB\n", (double)usage.ru_maxrss / 1024);
+    text_print(to, 8, "", "weights, gradients and slots %.1f, activations %.1f%s, batches %.1f MiB", (double)memory.vectors / mib, (double)memory.plans / mib,
+               run->backend->host_memory ? "" : " (most of them on the GPUs)", (double)memory.loaders / mib);
 }
 
 static void print_loss_scale(FILE *to, const struct run *run)
@@ -120,14 +107,12 @@ static void print_loss_scale(FILE *to, const struct run *run)
     fprintf(to, "; %lld of %lld gradients overflowed and were skipped\n", (long long)skipped, (long long)judged);
 }
 
-void summary_print(FILE *to, const struct run *run, const struct metrics *metrics)
+void summary_print(FILE *to, const struct run *run)
 {
     char emulated[256];
     summary_emulated(&run->config, emulated, sizeof emulated);
-    fprintf(to, "\n");
     if (*emulated)
-        fprintf(to, "emulated: %s\n\n", emulated);
-    print_epochs(to, run, metrics);
+        fprintf(to, "\nemulated: %s\n", emulated);
     print_loss_scale(to, run);
     print_phases(to, run);
     print_staleness(to, run);

@@ -10,6 +10,7 @@
 #include "trainer/run.h"
 #include "trainer/server.h"
 #include "trainer/topology.h"
+#include "trainer/trial.h"
 
 /* What the run goes on from. */
 struct resumption {
@@ -20,6 +21,7 @@ struct resumption {
     int next;                        /* the first of them that was not found wanting */
     struct metrics_mark mark;
     int64_t iteration;
+    char backend[CONFIG_TEXT];       /* that the checkpoint's run was computed with */
 };
 
 /* Checkpoints written so far. */
@@ -34,7 +36,7 @@ struct training {
     int processors[WORKERS_MAX]; /* by worker; read by their threads */
     struct dataset train, test;
     struct graph graph;
-    const struct backend *backend;
+    struct choice choice;    /* what computes */
     float *first_weights, *first_stats;
     struct folder folder;
     struct metrics metrics;

@@ -134,6 +134,7 @@ static int settle_config(struct training *training, const struct config *before,
                 return -1;
     }
     keep_choices(config, before);
+    snprintf(training->resumption.backend, sizeof training->resumption.backend, "%s", before->cpu.backend);
     if (!*config->output.dir && config_set_key(config, "--resume", "output", "dir", training->resumption.folder, error))
         return -1;
     return config_check(config, training->config_path ? training->config_path : "--set", error) ? -1 : check_fixed(training, before, error);
