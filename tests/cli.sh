@@ -93,13 +93,13 @@ widths()
     for words in --help 'train --help' 'eval --help' 'predict --help' 'config --help' 'info --help' info; do
         run $words; want 0 ''; narrow out "$words" # split
     done
-    run train small.ini --output narrow --set link.bandwidth_gbps=100 --set link.latency_us=1 --set link.duplex=half --set workers.slowdown=1,1.5 --set train.ema_decay=0.9
+    run train small.ini --output columns --set link.bandwidth_gbps=100 --set link.latency_us=1 --set link.duplex=half --set workers.slowdown=1,1.5 --set train.ema_decay=0.9
     want 0 ''; narrow out train
-    run train tiny.ini --output narrow-half --set cpu.backend=reference --set train.precision=fp16 --set train.loss_scale=16777216; want 0 ''; narrow out 'train in fp16'
-    run eval narrow/weights.safetensors; want 0 ''; narrow out eval
+    run train tiny.ini --output columns-half --set cpu.backend=reference --set train.precision=fp16 --set train.loss_scale=16777216; want 0 ''; narrow out 'train in fp16'
+    run eval columns/weights.safetensors; want 0 ''; narrow out eval
     ln -s "$inputs/gray7" gray7
-    run predict narrow/weights.safetensors gray7 --top 10; want 0 ''; narrow out predict
-    run train --resume narrow --set train.epochs=3; want 0 ''; narrow out 'a resumed run'
+    run predict columns/weights.safetensors gray7 --top 10; want 0 ''; narrow out predict
+    run train --resume columns --set train.epochs=3; want 0 ''; narrow out 'a resumed run'
 }
 
 values_are_named()
@@ -472,6 +472,21 @@ many_workers()
     want 0 "warning: $((cores + 1)) workers share $cores cores"
 }
 
+# On a terminal: each epoch's row above the live line, which never fills the last column and tells the time left.
+on_a_terminal()
+{
+    command -v script > /dev/null || { echo 'SKIP there is no script'; return; }
+    for columns in 30 60 80; do
+        rm -rf watched
+        script -qec "stty cols $columns; '$onestep' train small.ini --output watched --set train.epochs=8 --set workers.slowdown=50" /dev/null < /dev/null > seen
+        tr '\r' '\n' < seen | sed "s/$(printf '\033')\[K/@/g; /^where the workers/,\$d" > lines # a line that is written over begins with @
+        grep -q '^@.* left$' lines || echo "$columns columns: no live line tells the time left: $(cat lines)"
+        awk -v columns=$columns '/ left$/ && length($0) - 1 >= columns { print columns " columns, and a live line of " length($0) - 1 ": " $0 }' lines
+        [ "$(grep -c '^@* *[1-8] .* %' lines)" = 8 ] || echo "$columns columns: want a row for each of 8 epochs, got: $(grep ' %' lines)"
+        awk '/^@? *[1-8] .* %/ { row = 1; next } row && /^@.* left$/ { found = 1 } END { if (!found) print "no live line comes back below a row" }' lines
+    done
+}
+
 # interrupted SIGNAL CODE
 interrupted()
 {
@@ -587,8 +602,8 @@ chosen_backend()
     [ "$(ls choices/onestep | wc -l)" = 1 ] || echo "want one file, got: $(ls choices/onestep)"
     auto chosen-one; want 0 ''
     [ "$(backend)" = "$name, the fastest, remembered" ] || echo "the second time: $(backend)"
-    cp "$onestep" other; printf x >> other
-    auto chosen-other ./other; not_busy; want 0 ''
+    cp "$onestep" program; printf x >> program
+    auto chosen-other ./program; not_busy; want 0 ''
     case $(backend) in *', measured now'*) ;; *) echo "another program: $(backend)" ;; esac
     rm -rf choices; : > choices
     auto chosen-one
@@ -691,6 +706,7 @@ check 'what failing writes say' fault_texts
 check 'standard output is full' full_stdout
 check 'numbers that are not finite' not_finite
 check 'more workers than cores' many_workers
+check 'a live line on a terminal' on_a_terminal
 check 'SIGINT in the middle' interrupt
 check 'SIGTERM in the middle' terminate
 check 'a second signal' second_signal

@@ -31,7 +31,7 @@ eval_is_trainings()
     grep -q '^top-1    [0-9.]* % ([0-9]* of 100)$' out || echo "no top-1: $(cat out)"
     [ "$(awk '$1 ~ /^[0-9]$/ { images += $2; correct += $3 } END { print images, correct }' out)" = "100 $(sed -n 's/^top-1.*(\([0-9]*\) of.*/\1/p' out)" ] || echo "the classes do not add up: $(cat out)"
     [ "$(head -c 4 used/confusion.png | tail -c 3)" = PNG ] || echo "no picture"
-    for backend in $("$onestep" info | awk '/^backends/ { on = 1; sub("backends", "") } /^networks/ { on = 0 } on { print $1 }'); do
+    for backend in $("$onestep" info | awk '/^backends/ { on = 1 } /^networks/ { on = 0 } on && substr($0, 12, 1) != " " { print substr($0, 12) }' | cut -d ' ' -f 1); do
         run train tiny.ini --output "used-$backend" --set data.test_limit=100 --set cpu.backend="$backend"; want 0 ''
         as_trained "used-$backend"
     done
