@@ -28,7 +28,7 @@ int door_rename(const char *from, const char *to);
 int door_mkdir(const char *path);
 int door_remove(const char *path);
 bool door_exists(const char *path);
-int64_t door_age_seconds(const char *path);                        /* since it was last written or touched; -1 when it is not there */
+int64_t door_age_seconds(const char *path);                        /* since it was written or touched; -1: no file */
 int door_touch(const char *path);                                  /* age 0 from now on */
 bool door_same(const char *a, const char *b);                      /* both are there, and are one file or folder */
 int door_list_folder(const char *path, int (*take)(void *context, const char *name), void *context); /* every name in it, until `take` returns anything but 0 */

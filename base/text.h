@@ -19,8 +19,8 @@ void text_pad(struct text *text, size_t column);
 
 enum { TEXT_COLUMNS = 80 }; /* of whatever is printed for a person to read */
 
-/* Prints a label, and from column `indent` on a text, whose words go into as many lines of TEXT_COLUMNS as they take, each from that column on. A
- * word that is longer than a line stays whole. */
+/* Prints a label, and from column `indent` on a text, whose words go into as many lines of TEXT_COLUMNS as they take,
+ * each from that column on. A word that is longer than a line stays whole. */
 void text_print(FILE *to, int indent, const char *label, const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 #endif

@@ -37,7 +37,10 @@ static int row_end(const struct graph *graph, int first)
 }
 
 /* Short, so that a row fits a line. */
-static const char *kind_of(const struct node *node) { return strcmp(node->layer->kind, "batchnorm") == 0 ? "bn" : node->layer->kind; }
+static const char *kind_of(const struct node *node)
+{
+    return strcmp(node->layer->kind, "batchnorm") == 0 ? "bn" : node->layer->kind;
+}
 
 /* "conv+bn+relu" */
 static size_t write_kinds(const struct graph *graph, int first, char *buffer)
@@ -55,7 +58,11 @@ static void write_shape(struct shape out, char text[SHAPE_ROOM])
 }
 
 /* Nothing for 0. */
-static size_t write_number(double n, char text[NUMBER_ROOM]) { return n > 0 ? (size_t)snprintf(text, NUMBER_ROOM, "%.0f", n) : (*text = 0, 0); }
+static size_t write_number(double n, char text[NUMBER_ROOM])
+{
+    *text = 0;
+    return n > 0 ? (size_t)snprintf(text, NUMBER_ROOM, "%.0f", n) : 0;
+}
 
 static size_t row_params(const struct graph *graph, int first)
 {
@@ -90,7 +97,10 @@ static struct columns columns_of(const struct graph *graph)
     size_t params = size_max(strlen("parameters"), write_number((double)graph->params.total, text));
     size_t adds = size_max(strlen("multiply-adds"), write_number(all_multiply_adds(graph), text));
     size_t numbers = name + kind + shape + 2 * GAP;
-    return (struct columns){ name + GAP, name + kind + 2 * GAP, numbers + GAP + params, numbers + 2 * GAP + params + adds };
+    return (struct columns){
+        .kind = name + GAP, .output = name + kind + 2 * GAP, .params = numbers + GAP + params,
+        .adds = numbers + 2 * GAP + params + adds,
+    };
 }
 
 /* So that it ends at a column. */

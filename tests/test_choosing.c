@@ -1,4 +1,5 @@
-/* What is chosen by measuring: trials while the processor is taken away, what is remembered and for how long; and the cores that workers run on. */
+/* What is chosen by measuring: trials while the processor is taken away, what is remembered and for how long; and the
+ * cores that workers run on. */
 #include "base/door.h"
 #include "base/file.h"
 #include "cpu/cpu.h"
@@ -145,7 +146,8 @@ static void a_disturbed_choice_is_told(void **state)
     char words[128];
     naps = 1000000;
     char *said = stderr_of(choose_among_two, &choice);
-    assert_string_equal(said, "onestep: the machine is busy: napping in fp32 is chosen by the processor time of a step, and not remembered\n");
+    assert_string_equal(said, "onestep: the machine is busy: napping in fp32 is chosen by the processor time of a step, "
+                              "and not remembered\n");
     free(said);
     assert_int_equal(choice.source, CHOICE_DISTURBED);
     assert_ptr_equal(choice.backend, &napping);
@@ -180,14 +182,16 @@ static void every_part_of_a_key_counts(void **state)
     (void)state;
     struct graph small, other;
     const struct choice two[] = { { .backend = &working, .place = -1 }, { .backend = &napping, .place = -1 } };
-    const struct choice halves[] = { { .backend = &working, .place = -1 }, { .backend = &napping, .precision = PRECISION_BF16, .place = -1 } };
+    const struct choice halves[] = { { .backend = &working, .place = -1 },
+        { .backend = &napping, .precision = PRECISION_BF16, .place = -1 } };
     char path[1200], again[1200];
     small_net(&small);
     small_net(&other);
     other.params.total++;
     const struct choice_key key = { two, 2, &small, 4, "this processor" };
     const struct choice_key others[] = {
-        { two, 2, &small, 4, "that processor" }, { two, 2, &small, 5, "this processor" }, { two, 2, &other, 4, "this processor" },
+        { two, 2, &small, 4, "that processor" }, { two, 2, &small, 5, "this processor" },
+        { two, 2, &other, 4, "this processor" },
         { two, 1, &small, 4, "this processor" }, { halves, 2, &small, 4, "this processor" },
     };
     path_of(path, &key);
@@ -206,7 +210,8 @@ static void what_was_chosen_is_remembered(void **state)
     (void)state;
     struct graph graph;
     struct choice choice = { 0 };
-    const struct choice candidates[] = { { .backend = &working, .place = -1 }, { .backend = &napping, .precision = PRECISION_BF16, .place = -1 } };
+    const struct choice candidates[] = { { .backend = &working, .place = -1 },
+        { .backend = &napping, .precision = PRECISION_BF16, .place = -1 } };
     const struct choice_key key = { candidates, 2, &graph, 4, "this processor" };
     struct error error = { 0 };
     char path[1200];
@@ -218,7 +223,8 @@ static void what_was_chosen_is_remembered(void **state)
     assert_ptr_equal(choice.backend, &napping);
     assert_int_equal(choice.precision, PRECISION_BF16);
     assert_int_equal(choice.source, CHOICE_REMEMBERED);
-    static const char *const damaged[] = { "", "napping", "napping fp32\n", "napping bf16\nx", "other bf16\n", "napping bf16 and a great deal more than such a file has, which is one line of two words\n" };
+    static const char *const damaged[] = { "", "napping", "napping fp32\n", "napping bf16\nx", "other bf16\n",
+        "napping bf16 and a great deal more than such a file has, which is one line of two words\n" };
     for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
         assert_int_equal(file_replace(path, &(struct file_part){ damaged[i], strlen(damaged[i]) }, 1, &error), 0);
         assert_false(choice_recall(&choice, &key, path));
@@ -235,14 +241,16 @@ static void age(const char *path, int days)
     assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
 }
 
-/* Ones that nobody has used for long go when another one is written; reading is using, and other files of the folder stay. */
+/* Ones that nobody has used for long go when another one is written; reading is using, and other files of the folder
+ * stay. */
 static void old_choices_go(void **state)
 {
     (void)state;
     struct graph graph;
     struct choice choice;
     const struct choice candidates[] = { { .backend = &working, .place = -1 }, { .backend = &napping, .place = -1 } };
-    const struct choice_key old = { candidates, 2, &graph, 1, "" }, used = { candidates, 2, &graph, 2, "" }, young = { candidates, 2, &graph, 3, "" }, new = { candidates, 2, &graph, 4, "" };
+    const struct choice_key old = { candidates, 2, &graph, 1, "" }, used = { candidates, 2, &graph, 2, "" },
+        young = { candidates, 2, &graph, 3, "" }, new = { candidates, 2, &graph, 4, "" };
     char paths[4][1200], stranger[1300];
     struct error error = { 0 };
     small_net(&graph);
@@ -398,9 +406,12 @@ int test_choosing(void)
 {
 #define IN_HOME(test) cmocka_unit_test_setup_teardown(test, enter_home, leave_home)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(disturbed_all_the_time_processor_time_counts), cmocka_unit_test(disturbed_trials_are_repeated), cmocka_unit_test(a_disturbed_choice_is_told),
-        IN_HOME(every_part_of_a_key_counts), IN_HOME(what_was_chosen_is_remembered), IN_HOME(old_choices_go), IN_HOME(a_remembered_backend_is_taken),
-        cmocka_unit_test(the_program_has_a_number), cmocka_unit_test(fast_cores_come_first), IN_HOME(machines_that_say_less), cmocka_unit_test(a_mask_is_respected),
+        cmocka_unit_test(disturbed_all_the_time_processor_time_counts), cmocka_unit_test(disturbed_trials_are_repeated),
+        cmocka_unit_test(a_disturbed_choice_is_told),
+        IN_HOME(every_part_of_a_key_counts), IN_HOME(what_was_chosen_is_remembered), IN_HOME(old_choices_go),
+        IN_HOME(a_remembered_backend_is_taken),
+        cmocka_unit_test(the_program_has_a_number), cmocka_unit_test(fast_cores_come_first),
+        IN_HOME(machines_that_say_less), cmocka_unit_test(a_mask_is_respected),
     };
     return cmocka_run_group_tests_name("choosing", tests, make_backends, NULL);
 }

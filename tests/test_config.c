@@ -384,7 +384,8 @@ static void keys_are_checked_together(void **state)
         assert_string_equal(error.text, cases[i].want);
         assert_int_equal(error.code, EXIT_USAGE);
     }
-    assert_int_equal(parse(&config, "[data]\ndataset = synthetic\n[net]\nname = mlp\n[train]\nepochs = 1\niterations = 5\n", &error), 0);
+    static const char both[] = "[data]\ndataset = synthetic\n[net]\nname = mlp\n[train]\nepochs = 1\niterations = 5\n";
+    assert_int_equal(parse(&config, both, &error), 0);
     assert_int_equal(config_check(&config, "x", &error), -1);
     assert_string_equal(error.text, "x: [train] iterations: want epochs or iterations, got both (1 and 5)");
     config_defaults(&config);
@@ -406,8 +407,10 @@ static void the_last_word_counts(void **state)
         { "[schedule]\nwarmup_epochs = 2\n", { "schedule.kind=one-cycle" }, "kind = one-cycle\nwarmup_epochs = 0\n" },
         { "[schedule]\nwarmup_epochs = 2\n", { "schedule.kind=cosine" }, "kind = cosine\nwarmup_epochs = 2\n" },
         { "[async]\norder = replay\nreplay = order\n", { "async.order=free" }, "order = free\nrecord = \nreplay = \n" },
-        { "[async]\norder = free\nreplay = order\n", { "async.order=replay" }, "order = replay\nrecord = \nreplay = order\n" },
-        { "[workers]\ndevices = cuda:0\nserver = host\n", { "workers.devices=cpu" }, "devices = cpu\ncount = 0\nserver = auto\n" },
+        { "[async]\norder = free\nreplay = order\n", { "async.order=replay" },
+            "order = replay\nrecord = \nreplay = order\n" },
+        { "[workers]\ndevices = cuda:0\nserver = host\n", { "workers.devices=cpu" },
+            "devices = cpu\ncount = 0\nserver = auto\n" },
         { "[workers]\ncount = 2\n", { "workers.devices=cuda:0,0,1" }, "devices = cuda:0,0,1\ncount = 0\n" },
         { "[workers]\ncount = 2\n", { "workers.devices=auto" }, "devices = auto\ncount = 2\n" },
         { "[workers]\ncount = 2\n", { "workers.devices=cuda:0", "workers.count=3" }, "devices = cuda:0\ncount = 3\n" },
@@ -455,7 +458,8 @@ static int words_in(const char *list)
 static void lists_of_names_are_whole(void **state)
 {
     (void)state;
-    const char *names = values_of("net", "name"), *sets = values_of("data", "dataset"), *computing = values_of("cpu", "backend");
+    const char *names = values_of("net", "name"), *sets = values_of("data", "dataset"),
+        *computing = values_of("cpu", "backend");
     int n = 0;
     for (; networks[n]; n++)
         if (!lists(names, networks[n]->name))

@@ -172,7 +172,7 @@ static void test_describe(void **state)
 static void test_descriptions_fit_a_terminal(void **state)
 {
     (void)state;
-    const struct network_request imagenet = { .input = { .c = 3, .h = 224, .w = 224, .std = { 1, 1, 1 } }, .classes = 1000 };
+    const struct network_request imagenet = { .input = { .c = 3, .h = 224, .w = 224 }, .classes = 1000 };
     static const char *const names[] = { "resnet18", "resnet50", "resnet152", "resnet110" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char *text = described(names[i], &imagenet);
@@ -219,7 +219,8 @@ static void test_out_of_memory(void **state)
 int test_nets(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mlp), cmocka_unit_test(test_lenet), cmocka_unit_test(test_lenet5), cmocka_unit_test(test_describe), cmocka_unit_test(test_descriptions_fit_a_terminal),
+        cmocka_unit_test(test_mlp), cmocka_unit_test(test_lenet), cmocka_unit_test(test_lenet5),
+        cmocka_unit_test(test_describe), cmocka_unit_test(test_descriptions_fit_a_terminal),
         cmocka_unit_test(test_cifar_resnets), cmocka_unit_test(test_vgg16), cmocka_unit_test(test_names_are_torchvisions),
         cmocka_unit_test(test_images_of_another_size), cmocka_unit_test(test_network_errors), cmocka_unit_test(test_out_of_memory),
     };

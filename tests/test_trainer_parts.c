@@ -1,4 +1,5 @@
-/* The trainer's small parts by themselves: buckets, the emulated link, the tally, the transport, merged statistics, the live line and the table of epochs. */
+/* The trainer's small parts by themselves: buckets, the emulated link, the tally, the transport, merged statistics,
+ * the live line and the table of epochs. */
 #include "base/door.h"
 #include "base/thread.h"
 #include "nets/layers.h"
@@ -303,7 +304,8 @@ static void statistics_merge(void **state)
 static void the_live_line_keeps_the_time_left(void **state)
 {
     (void)state;
-    const struct live live = { .epoch = 123.4, .epochs = 200, .rate = 123456, .loss = 0.12345, .accuracy = 0.98765, .seconds_left = 7140, .scale = "scale 2^16, 3 skipped" };
+    const struct live live = { .epoch = 123.4, .epochs = 200, .rate = 123456, .loss = 0.12345, .accuracy = 0.98765,
+        .seconds_left = 7140, .scale = "scale 2^16, 3 skipped" };
     static const struct { int columns; const char *line; } cases[] = {
         { 200, "[=========>      ] epoch 123.4 of 200, 123,456 images/s, loss 0.1235, accuracy 98.77 %, scale 2^16, 3 skipped, 119 min 00 s left" },
         { 119, "epoch 123.4 of 200, 123,456 images/s, loss 0.1235, accuracy 98.77 %, scale 2^16, 3 skipped, 119 min 00 s left" },
@@ -320,7 +322,8 @@ static void the_live_line_keeps_the_time_left(void **state)
         progress_write(line, cases[i].columns, &live);
         assert_string_equal(line, cases[i].line);
     }
-    const struct live longest = { .epoch = 999999.9, .epochs = 1e6, .rate = 1e9, .loss = 1e30, .accuracy = 1, .seconds_left = 3.6e9 };
+    const struct live longest = { .epoch = 999999.9, .epochs = 1e6, .rate = 1e9, .loss = 1e30, .accuracy = 1,
+        .seconds_left = 3.6e9 };
     for (int columns = 0; columns < 200; columns++) {
         progress_write(line, columns, &longest);
         assert_true((int)strlen(line) <= columns);
@@ -332,15 +335,19 @@ static void the_table_of_epochs_fits(void **state)
 {
     (void)state;
     struct epoch epochs[] = {
-        { .iteration = 390, .samples = 39000, .train_loss = 1.70341, .train_accuracy = 0.36184, .trained = true, .evaluated = true, .test_loss = 2.01727, .test_accuracy = 0.35504, .seconds = 39 },
+        { .iteration = 390, .samples = 39000, .train_loss = 1.70341, .train_accuracy = 0.36184, .trained = true,
+            .evaluated = true, .test_loss = 2.01727, .test_accuracy = 0.35504, .seconds = 39 },
         { .iteration = 585, .evaluated = true, .test_loss = 1.5, .test_accuracy = 1, .seconds = 60 },
     };
     const struct schedule schedule = { NULL, 780, 390 };
     const struct metrics metrics = { .schedule = &schedule, .epochs = epochs, .n = 2 };
     static const struct { int columns; const char *header, *first, *second; } cases[] = {
-        { 80, "  epoch  iteration train loss  accuracy test loss  accuracy  images/s   seconds", "      1        390     1.7034   36.18 %    2.0173   35.50 %     1,000     39.00",
+        { 80, "  epoch  iteration train loss  accuracy test loss  accuracy  images/s   seconds",
+            "      1        390     1.7034   36.18 %    2.0173   35.50 %     1,000     39.00",
           "    1.5        585                         1.5000  100.00 %               60.00" },
-        { 60, "  epoch train loss  accuracy test loss  accuracy  images/s", "      1     1.7034   36.18 %    2.0173   35.50 %     1,000", "    1.5                         1.5000  100.00 %          " },
+        { 60, "  epoch train loss  accuracy test loss  accuracy  images/s",
+            "      1     1.7034   36.18 %    2.0173   35.50 %     1,000",
+            "    1.5                         1.5000  100.00 %          " },
         { 20, "  epoch  accuracy", "      1   35.50 %", "    1.5  100.00 %" },
     };
     char line[EPOCH_ROW];
@@ -359,7 +366,8 @@ int test_trainer_parts(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(buckets_cover_the_vector_from_its_end), cmocka_unit_test(transfers_cross_one_after_another), cmocka_unit_test(half_duplex_is_one_queue),
         cmocka_unit_test(sums_do_not_depend_on_arrival), cmocka_unit_test(two_iterations_can_be_under_way), cmocka_unit_test(asynchronous_steps_count_by_k),
-        cmocka_unit_test(messages_come_in_order), cmocka_unit_test(waiting_ends), cmocka_unit_test(statistics_merge), cmocka_unit_test(the_live_line_keeps_the_time_left),
+        cmocka_unit_test(messages_come_in_order), cmocka_unit_test(waiting_ends), cmocka_unit_test(statistics_merge),
+        cmocka_unit_test(the_live_line_keeps_the_time_left),
         cmocka_unit_test(the_table_of_epochs_fits),
     };
     return cmocka_run_group_tests_name("trainer_parts", tests, NULL, NULL);

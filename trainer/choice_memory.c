@@ -46,7 +46,8 @@ bool choice_memory_path(char *path, size_t bytes, const struct choice_key *key)
     if (!program_hash(&program) || !find_folder(folder, sizeof folder))
         return false;
     text_begin(&text, about, sizeof about);
-    text_add(&text, "%s|%016llx|%s|%s|%zu|%zu|%d", key->processor, (unsigned long long)program, libraries(), graph->name, graph->params.total, shape_count(graph->nodes[0].out), key->batch);
+    text_add(&text, "%s|%016llx|%s|%s|%zu|%zu|%d", key->processor, (unsigned long long)program, libraries(),
+             graph->name, graph->params.total, shape_count(graph->nodes[0].out), key->batch);
     for (int i = 0; i < key->n; i++)
         text_add(&text, "|%s %s", key->candidates[i].backend->name, precision_name(key->candidates[i].precision));
     return (size_t)snprintf(path, bytes, "%s/%s%016llx", folder, prefix, (unsigned long long)hash_name(about)) < bytes;
@@ -83,7 +84,8 @@ bool choice_recall(struct choice *choice, const struct choice_key *key, const ch
 static int expire(void *folder, const char *name)
 {
     char path[1300];
-    if (strncmp(name, prefix, sizeof prefix - 1) != 0 || (size_t)snprintf(path, sizeof path, "%s/%s", (const char *)folder, name) >= sizeof path)
+    int n = snprintf(path, sizeof path, "%s/%s", (const char *)folder, name);
+    if (strncmp(name, prefix, sizeof prefix - 1) != 0 || n >= (int)sizeof path)
         return 0;
     if (door_age_seconds(path) > (int64_t)CHOICE_MEMORY_DAYS * 24 * 3600)
         door_remove(path);

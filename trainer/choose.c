@@ -115,7 +115,8 @@ static int refuse(const struct backend *only, enum precision precision, struct e
     return fail(error, EXIT_USAGE, "[train] precision: %s%s in %s, here these do: %s; or set train.precision=fp32", only ? only->name : "no fast backend", only ? " does not compute" : " computes", precision_name(precision), names);
 }
 
-int choose_fastest(struct choice *choice, const struct choice *candidates, int n, const struct graph *graph, int batch, int64_t enough_ns, struct error *error)
+int choose_fastest(struct choice *choice, const struct choice *candidates, int n, const struct graph *graph, int batch,
+                   int64_t enough_ns, struct error *error)
 {
     struct trial_time times[TRIALS_MOST];
     bool quiet;
@@ -124,11 +125,14 @@ int choose_fastest(struct choice *choice, const struct choice *candidates, int n
     *choice = candidates[trials_fastest(times, n, &quiet)];
     choice->source = quiet ? CHOICE_MEASURED : CHOICE_DISTURBED;
     if (!quiet)
-        fprintf(stderr, "onestep: the machine is busy: %s in %s is chosen by the processor time of a step, and not remembered\n", choice->backend->name, precision_name(choice->precision));
+        fprintf(stderr, "onestep: the machine is busy: %s in %s is chosen by the processor time of a step, "
+                        "and not remembered\n",
+                choice->backend->name, precision_name(choice->precision));
     return 0;
 }
 
-int choose_backend(struct choice *choice, const struct config *config, const struct devices *devices, const struct graph *graph, const char *processor, struct error *error)
+int choose_backend(struct choice *choice, const struct config *config, const struct devices *devices,
+                   const struct graph *graph, const char *processor, struct error *error)
 {
     char path[1200];
     struct choice candidates[TRIALS_MOST];
@@ -160,8 +164,10 @@ int choose_backend(struct choice *choice, const struct config *config, const str
 void choose_describe(const struct choice *choice, char *text, size_t bytes)
 {
     static const char *const sources[] = {
-        [CHOICE_CONFIGURED] = "as configured", [CHOICE_ALONE] = "the only one here", [CHOICE_MEASURED] = "the fastest, measured now",
+        [CHOICE_CONFIGURED] = "as configured", [CHOICE_ALONE] = "the only one here",
+        [CHOICE_MEASURED] = "the fastest, measured now",
         [CHOICE_REMEMBERED] = "the fastest, remembered", [CHOICE_DISTURBED] = "measured now on a busy machine",
     };
-    snprintf(text, bytes, "%s in %s, %s", choice->backend->name, precision_name(choice->precision), sources[choice->source]);
+    snprintf(text, bytes, "%s in %s, %s", choice->backend->name, precision_name(choice->precision),
+             sources[choice->source]);
 }

@@ -22,15 +22,18 @@ bool choose_offers(const struct config *config);
 /* Every backend but the reference in every precision that it offers; returns how many, at most TRIALS_MOST. */
 int choose_candidates(struct choice *candidates);
 
-/* Where `devices` names GPUs, that backend; else [cpu] backend; and [train] precision: what is left to `auto` is what makes the shortest training step with
- * the rest. What was measured is remembered (choice_memory.h) by processor, program, net, batch and what was asked, so that later runs are the same; where
- * that cannot be written, a line on stderr says so. `processor`: of the machine, in words. The reference is never measured: alone it computes in fp32.
+/* Where `devices` names GPUs, that backend; else [cpu] backend; and [train] precision: what is left to `auto` is what
+ * makes the shortest training step with the rest. What was measured is remembered (choice_memory.h) by processor,
+ * program, net, batch and what was asked, so that later runs are the same; where that cannot be written, a line on
+ * stderr says so. `processor`: of the machine, in words. The reference is never measured: alone it computes in fp32.
  * EXIT_USAGE for an unknown name, or a backend that does not offer the precision. */
-int choose_backend(struct choice *choice, const struct config *config, const struct devices *devices, const struct graph *graph, const char *processor, struct error *error);
+int choose_backend(struct choice *choice, const struct config *config, const struct devices *devices,
+                   const struct graph *graph, const char *processor, struct error *error);
 
-/* The fastest of n candidates, measured now, as trials_measure does. While others use the processor it is chosen by processor time: CHOICE_DISTURBED, and
- * a line on stderr. */
-int choose_fastest(struct choice *choice, const struct choice *candidates, int n, const struct graph *graph, int batch, int64_t enough_ns, struct error *error);
+/* The fastest of n candidates, measured now, as trials_measure does. While others use the processor it is chosen by
+ * processor time: CHOICE_DISTURBED, and a line on stderr. */
+int choose_fastest(struct choice *choice, const struct choice *candidates, int n, const struct graph *graph, int batch,
+                   int64_t enough_ns, struct error *error);
 
 /* "lanes in fp32, the fastest, remembered" */
 void choose_describe(const struct choice *choice, char *text, size_t bytes);

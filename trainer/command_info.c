@@ -30,7 +30,8 @@ static void print_machine(const struct topology *topology)
     char fast[32] = "";
     if (topology->fast < topology->cores)
         snprintf(fast, sizeof fast, " (%d fast)", topology->fast);
-    text_print(stdout, COLUMN, "cpu", "%s, %d core%s for us%s, L2 %ld KiB, L3 %ld KiB", topology->model, topology->cores, topology->cores == 1 ? "" : "s", fast, topology->l2_kib, topology->l3_kib);
+    text_print(stdout, COLUMN, "cpu", "%s, %d core%s for us%s, L2 %ld KiB, L3 %ld KiB", topology->model,
+               topology->cores, topology->cores == 1 ? "" : "s", fast, topology->l2_kib, topology->l3_kib);
     printf("memory     %.1f GiB\n", (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE) / (1 << 30));
     printf("vectors    "
 #if defined(__AVX512F__)
@@ -66,7 +67,9 @@ static int check_gpus(int n, struct error *error)
         struct gpu_bandwidths bandwidths;
         if (cuda_measure_gpu(&bandwidths, i, error))
             return -1;
-        text_print(stdout, COLUMN, i ? "" : "copies", "cuda:%d  pinned host memory to it %.1f GB/s, back %.1f, within it %.0f (read and written)", i, bandwidths.from_host, bandwidths.to_host, bandwidths.on_gpu);
+        text_print(stdout, COLUMN, i ? "" : "copies",
+                   "cuda:%d  pinned host memory to it %.1f GB/s, back %.1f, within it %.0f (read and written)", i,
+                   bandwidths.from_host, bandwidths.to_host, bandwidths.on_gpu);
     }
     for (int from = 0; from < n; from++)
         for (int to = 0; to < n; to++) {
@@ -76,7 +79,8 @@ static int check_gpus(int n, struct error *error)
                 continue;
             bool directly = cuda_peer_works(to, from);
             if (cuda_measure_pair(&bandwidth, from, to, &bad))
-                text_print(stdout, COLUMN, "", "cuda:%d to cuda:%d  BAD, would go through pinned host memory: %s", from, to, bad.text);
+                text_print(stdout, COLUMN, "", "cuda:%d to cuda:%d  BAD, would go through pinned host memory: %s", from,
+                           to, bad.text);
             else
                 text_print(stdout, COLUMN, "", "cuda:%d to cuda:%d  %.1f GB/s, %s", from, to, bandwidth,
                        directly                       ? "directly"
@@ -97,7 +101,8 @@ static int print_gpus(bool check, struct error *error)
         struct gpu gpu;
         if (cuda_gpu_read(&gpu, i, error))
             return -1;
-        text_print(stdout, COLUMN, i ? "" : "gpu", "cuda:%d  %s, compute capability %d.%d, %d SMs, %.1f GiB, %.1f free", i, gpu.name, gpu.capability / 10, gpu.capability % 10, gpu.processors,
+        text_print(stdout, COLUMN, i ? "" : "gpu", "cuda:%d  %s, compute capability %d.%d, %d SMs, %.1f GiB, %.1f free",
+                   i, gpu.name, gpu.capability / 10, gpu.capability % 10, gpu.processors,
                (double)gpu.memory_bytes / (1 << 30), (double)gpu.free_bytes / (1 << 30));
     }
     cuda_versions(versions, sizeof versions);
@@ -137,7 +142,10 @@ static int build_probe(struct graph *graph, struct error *error)
     return graph_finish(graph, error);
 }
 
-static int64_t step_ns(const struct trial_time *time, bool quiet) { return quiet ? time->shortest_ns : time->processor_ns; }
+static int64_t step_ns(const struct trial_time *time, bool quiet)
+{
+    return quiet ? time->shortest_ns : time->processor_ns;
+}
 
 /* The best of all backends in each precision, by their training steps. */
 static int print_speeds(const struct graph *graph, struct error *error)
@@ -165,10 +173,16 @@ static int print_speeds(const struct graph *graph, struct error *error)
     text_begin(&text, line, sizeof line);
     for (int p = 0; p < PRECISIONS; p++)
         if (best[p] >= 0)
-            text_add(&text, "%s%s %.0f GFLOP/s (%s)", p ? ", " : "", precision_name((enum precision)p), operations / (double)step_ns(&times[best[p]], quiet), candidates[best[p]].backend->name);
-    if (best[PRECISION_BF16] >= 0)
-        text_add(&text, ": %s is faster here", step_ns(&times[best[PRECISION_BF16]], quiet) < step_ns(&times[best[PRECISION_FP32]], quiet) ? "bf16" : "fp32");
-    text_add(&text, "; the CPU has %sbf16 instructions%s", has_bf16_instructions() ? "" : "no ", quiet ? "" : "; by processor time, since the machine is busy");
+            text_add(&text, "%s%s %.0f GFLOP/s (%s)", p ? ", " : "", precision_name((enum precision)p),
+                     operations / (double)step_ns(&times[best[p]], quiet), candidates[best[p]].backend->name);
+    if (best[PRECISION_BF16] >= 0) {
+        int64_t narrow_ns = step_ns(&times[best[PRECISION_BF16]], quiet);
+        bool narrow = narrow_ns < step_ns(&times[best[PRECISION_FP32]], quiet);
+        text_add(&text, ": %s is faster here", narrow ? "bf16" : "fp32");
+    }
+    text_add(&text, "; the CPU has %sbf16 instructions", has_bf16_instructions() ? "" : "no ");
+    if (!quiet)
+        text_add(&text, "; by processor time, because the machine is busy");
     text_print(stdout, COLUMN, "cores", "%s", line);
     return 0;
 }
@@ -188,7 +202,8 @@ static void print_libraries(void)
 #else
     const char *onednn = "no oneDNN", *version = "";
 #endif
-    text_print(stdout, COLUMN, "libraries", "%s%s, zlib %s, libpng %s, TurboJPEG, cJSON %s, hwloc %x.%x.%x, inih", onednn, version, zlibVersion(), png_get_libpng_ver(NULL), cJSON_Version(),
+    text_print(stdout, COLUMN, "libraries", "%s%s, zlib %s, libpng %s, TurboJPEG, cJSON %s, hwloc %x.%x.%x, inih",
+               onednn, version, zlibVersion(), png_get_libpng_ver(NULL), cJSON_Version(),
                HWLOC_API_VERSION >> 16, HWLOC_API_VERSION >> 8 & 255, HWLOC_API_VERSION & 255);
     text_print(stdout, COLUMN, "compiler", "%s", __VERSION__);
 }

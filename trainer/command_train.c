@@ -210,7 +210,8 @@ static int open_run(struct training *training, struct error *error)
     for (int k = 0; k < config->workers.count; k++)
         training->processors[k] = config->workers.pin && config->workers.count <= training->topology.cores ? training->topology.processors[k] : -1;
     struct run_request request = {
-        .config = config, .backend = choice->backend, .graph = &training->graph, .train = &training->train, .test = &training->test, .k = (int)config->workers.count,
+        .config = config, .backend = choice->backend, .graph = &training->graph, .train = &training->train,
+        .test = &training->test, .k = (int)config->workers.count,
         .first_weights = training->first_weights, .first_stats = training->first_stats, .processors = training->processors, .places = training->processors, .resume = training->resumption.asked,
     };
     if (training->devices.n) {
@@ -288,10 +289,13 @@ static void print_workers(const struct training *training)
     bool pinned = !training->devices.n && training->processors[0] >= 0;
     if (pinned)
         topology_describe(&training->topology, (int)config->workers.count, cores, sizeof cores);
-    text_print(stdout, COLUMN, "workers", "%lld of batch %lld, on %s%s", (long long)config->workers.count, (long long)config->data.batch, *cores ? "" : config->workers.devices, cores);
+    text_print(stdout, COLUMN, "workers", "%lld of batch %lld, on %s%s", (long long)config->workers.count,
+               (long long)config->data.batch, *cores ? "" : config->workers.devices, cores);
     choose_describe(&training->choice, backend, sizeof backend);
-    if (training->resumption.asked && !training->devices.n && strcmp(training->choice.backend->name, training->resumption.backend) == 0)
-        snprintf(backend, sizeof backend, "%s in %s, the checkpoint's", training->choice.backend->name, precision_name(training->choice.precision));
+    bool kept = training->resumption.asked && !training->devices.n;
+    if (kept && strcmp(training->choice.backend->name, training->resumption.backend) == 0)
+        snprintf(backend, sizeof backend, "%s in %s, the checkpoint's", training->choice.backend->name,
+                 precision_name(training->choice.precision));
     text_print(stdout, COLUMN, "backend", "%s", backend);
 }
 
@@ -300,9 +304,11 @@ static void print_resumed(const struct training *training)
     char iteration[32];
     if (!training->resumption.asked)
         return;
-    text_print(stdout, COLUMN, "resumed", "from iteration %s, %s", grouped(training->resumption.iteration, iteration), training->written.last);
+    text_print(stdout, COLUMN, "resumed", "from iteration %s, %s", grouped(training->resumption.iteration, iteration),
+               training->written.last);
     if (training->resumption.iteration == training->run->iterations)
-        text_print(stdout, COLUMN, "", "which is the run's last: nothing is left to train, and the results are written");
+        text_print(stdout, COLUMN, "",
+                   "which is the run's last: nothing is left to train, and the results are written");
 }
 
 static void print_start(const struct training *training)
@@ -319,12 +325,15 @@ static void print_start(const struct training *training)
     putchar('\n');
     text_print(stdout, COLUMN, "algorithm", "%s%s", algorithm, local);
     print_workers(training);
-    text_print(stdout, COLUMN, "data", "%s, %s training images, %s test images", config->data.dataset, grouped(training->train.n, train), grouped(training->test.n, test));
-    text_print(stdout, COLUMN, "length", "%s iterations, %s an epoch; %d buckets", grouped(training->run->iterations, length), grouped(training->run->iterations_per_epoch, epoch),
+    text_print(stdout, COLUMN, "data", "%s, %s training images, %s test images", config->data.dataset,
+               grouped(training->train.n, train), grouped(training->test.n, test));
+    text_print(stdout, COLUMN, "length", "%s iterations, %s an epoch; %d buckets",
+               grouped(training->run->iterations, length), grouped(training->run->iterations_per_epoch, epoch),
                training->run->buckets.n);
     if (training->graph.stats.n)
-        text_print(stdout, COLUMN, "bn_stats", "%s", config->train.bn_stats == BN_STATS_WORKER0 ? "worker0: evaluation uses worker 0's running statistics"
-                                                                                               : "mean: evaluation uses the merge of the workers' running statistics");
+        text_print(stdout, COLUMN, "bn_stats", "%s", config->train.bn_stats == BN_STATS_WORKER0
+                   ? "worker0: evaluation uses worker 0's running statistics"
+                   : "mean: evaluation uses the merge of the workers' running statistics");
     if (config->train.ema_decay > 0)
         text_print(stdout, COLUMN, "evaluated", "the weights' moving average, decay %g", config->train.ema_decay);
     if (*emulated)
@@ -333,7 +342,8 @@ static void print_start(const struct training *training)
     text_print(stdout, COLUMN, "into", "%s", training->folder.path);
     putchar('\n');
     if (config->train.algorithm == ALGORITHM_ODSGD && config->odsgd.warmup >= training->run->iterations) {
-        text_print(stdout, 0, "", "its warm-up of %lld iterations is as long as the run or longer: this is SSGD", (long long)config->odsgd.warmup);
+        text_print(stdout, 0, "", "its warm-up of %lld iterations is as long as the run or longer: this is SSGD",
+                   (long long)config->odsgd.warmup);
         putchar('\n');
     }
     fflush(stdout);
@@ -461,15 +471,20 @@ static void close_training(struct training *training)
     door_free(training->resumption.list.iterations);
 }
 
-/* Whether there is nothing left to do: the folder that the run would go on in holds its final weights, and what is written behind them is not asked for. */
+/* Whether there is nothing left to do: the folder that the run would go on in holds its final weights, and what is
+ * written behind them is not asked for. */
 static bool is_finished(const struct training *training)
 {
     const struct config *config = &training->config;
     struct weights_about about;
     struct error ignored = { 0 };
     char path[1200];
-    if (!training->resumption.asked || training->resumption.iteration != training->run->iterations || config->output.trace || *config->async.record ||
-        !door_same(training->resumption.folder, config->output.dir) || (size_t)snprintf(path, sizeof path, "%s/weights.safetensors", config->output.dir) >= sizeof path || !door_exists(path))
+    int n = snprintf(path, sizeof path, "%s/weights.safetensors", config->output.dir);
+    if (!training->resumption.asked || training->resumption.iteration != training->run->iterations)
+        return false;
+    if (config->output.trace || *config->async.record || !door_same(training->resumption.folder, config->output.dir))
+        return false;
+    if (n >= (int)sizeof path || !door_exists(path))
         return false;
     bool whole = weights_about_read(&about, path, &ignored) == 0 && about.iteration == training->run->iterations;
     weights_about_release(&about);
@@ -481,7 +496,8 @@ static int train_or_say(struct training *training, struct error *error)
     char iterations[32];
     if (!is_finished(training))
         return open_files(training, error) || train(training, error) ? -1 : 0;
-    printf("%s: finished after %s iterations; a larger --set train.%s makes it longer\n", training->config.output.dir, grouped(training->run->iterations, iterations),
+    printf("%s: finished after %s iterations; a larger --set train.%s makes it longer\n", training->config.output.dir,
+           grouped(training->run->iterations, iterations),
            training->config.train.epochs ? "epochs" : "iterations");
     return 0;
 }

@@ -120,8 +120,8 @@ int config_read(struct config *config, const char *path, struct error *error);
 /* The same from memory; `name` stands for the file in messages. */
 int config_parse(struct config *config, const char *name, const char *text, size_t bytes, struct error *error);
 
-/* "section.key=value", over what a file said. The last word counts: where two keys exclude each other, the other one is taken back (train.epochs and
- * train.iterations). */
+/* "section.key=value", over what a file said. The last word counts: where two keys exclude each other, the other one
+ * is taken back (train.epochs and train.iterations). */
 int config_set(struct config *config, const char *assignment, struct error *error);
 
 /* The same in parts; `place` says in messages where the value comes from. */

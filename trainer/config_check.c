@@ -7,7 +7,10 @@
 #include <math.h>
 #include <string.h>
 
-static bool is_key(const struct config_row *row, const char *section, const char *key) { return strcmp(row->section, section) == 0 && strcmp(row->key, key) == 0; }
+static bool is_key(const struct config_row *row, const char *section, const char *key)
+{
+    return strcmp(row->section, section) == 0 && strcmp(row->key, key) == 0;
+}
 
 void config_replace(struct config *config, const struct config_row *row)
 {
@@ -19,9 +22,11 @@ void config_replace(struct config *config, const struct config_row *row)
         config->schedule.warmup_epochs = 0;
     if (is_key(row, "async", "order") && config->async.order != ORDER_REPLAY)
         *config->async.replay = 0;
-    if (is_key(row, "workers", "devices") && strcmp(config->workers.devices, "cpu") == 0) /* there is no GPU for the server's vectors either */
+    /* there is no GPU for the server's vectors either */
+    if (is_key(row, "workers", "devices") && strcmp(config->workers.devices, "cpu") == 0)
         snprintf(config->workers.server, sizeof config->workers.server, "auto");
-    if (is_key(row, "workers", "devices") && strncmp(config->workers.devices, "cuda:", 5) == 0) /* the list counts the workers */
+    /* the list counts the workers */
+    if (is_key(row, "workers", "devices") && strncmp(config->workers.devices, "cuda:", 5) == 0)
         config->workers.count = 0;
 }
 

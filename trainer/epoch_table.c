@@ -7,8 +7,10 @@
 enum column { EPOCH, ITERATION, TRAIN_LOSS, TRAIN_ACCURACY, TEST_LOSS, TEST_ACCURACY, RATE, SECONDS, COLUMNS };
 
 static const struct { const char *name; int width; } heads[COLUMNS] = {
-    [EPOCH] = { "epoch", 7 }, [ITERATION] = { "iteration", 11 }, [TRAIN_LOSS] = { "train loss", 11 }, [TRAIN_ACCURACY] = { "accuracy", 10 },
-    [TEST_LOSS] = { "test loss", 10 }, [TEST_ACCURACY] = { "accuracy", 10 }, [RATE] = { "images/s", 10 }, [SECONDS] = { "seconds", 10 },
+    [EPOCH] = { "epoch", 7 }, [ITERATION] = { "iteration", 11 }, [TRAIN_LOSS] = { "train loss", 11 },
+    [TRAIN_ACCURACY] = { "accuracy", 10 },
+    [TEST_LOSS] = { "test loss", 10 }, [TEST_ACCURACY] = { "accuracy", 10 }, [RATE] = { "images/s", 10 },
+    [SECONDS] = { "seconds", 10 },
 };
 
 /* Bits of the columns that fit. */
@@ -29,12 +31,14 @@ static unsigned columns_of(int columns)
 static void write_cell(char cell[32], enum column column, const struct metrics *metrics, int i)
 {
     const struct epoch *row = &metrics->epochs[i];
-    bool train = column == TRAIN_LOSS || column == TRAIN_ACCURACY || column == RATE, test = column == TEST_LOSS || column == TEST_ACCURACY;
+    bool train = column == TRAIN_LOSS || column == TRAIN_ACCURACY || column == RATE;
+    bool test = column == TEST_LOSS || column == TEST_ACCURACY;
+    double epoch = (double)row->iteration / (double)metrics->schedule->iterations_per_epoch;
     *cell = 0;
     if ((train && !row->trained) || (test && !row->evaluated))
         return;
     switch (column) {
-    case EPOCH: snprintf(cell, 32, "%.4g", (double)row->iteration / (double)metrics->schedule->iterations_per_epoch); break;
+    case EPOCH: snprintf(cell, 32, "%.4g", epoch); break;
     case ITERATION: snprintf(cell, 32, "%lld", (long long)row->iteration); break;
     case TRAIN_LOSS: snprintf(cell, 32, "%.4f", row->train_loss); break;
     case TRAIN_ACCURACY: snprintf(cell, 32, "%.2f %%", 100 * row->train_accuracy); break;

@@ -46,8 +46,10 @@ void eval_report_print(const struct eval_report *report)
     model_describe(model, about, sizeof about);
     model_describe_computing(model, computed, sizeof computed);
     text_print(stdout, 9, "weights", "%s: %s", model->path, about);
-    text_print(stdout, 9, "net", "%s in %s, %d thread%s", model->graph.name, computed, report->threads, report->threads == 1 ? "" : "s");
-    text_print(stdout, 9, "data", "%s%s%s, %s test images, %s a second", model->about.config.data.dataset, *model->about.config.data.path ? " in " : "", model->about.config.data.path,
+    text_print(stdout, 9, "net", "%s in %s, %d thread%s", model->graph.name, computed, report->threads,
+               report->threads == 1 ? "" : "s");
+    text_print(stdout, 9, "data", "%s%s%s, %s test images, %s a second", model->about.config.data.dataset,
+               *model->about.config.data.path ? " in " : "", model->about.config.data.path,
            grouped(total->samples, images), grouped((int64_t)((double)total->samples / report->seconds), rate));
     putchar('\n');
     print_classes(report->confusion);

@@ -21,7 +21,8 @@ static const struct command commands[] = {
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
-static const char *const help_words[] = { "-h", "--help", "help", NULL }, *const version_words[] = { "version", "--version", "-V", NULL };
+static const char *const help_words[] = { "-h", "--help", "help", NULL };
+static const char *const version_words[] = { "version", "--version", "-V", NULL };
 
 static bool is_one_of(const char *word, const char *const *words)
 {
@@ -39,7 +40,7 @@ static int print_help(void)
         snprintf(label, sizeof label, "  %s", commands[i].name);
         text_print(stdout, 11, label, "%s", commands[i].help);
     }
-    printf("  %-8s this list; help COMMAND, COMMAND --help and COMMAND -h tell more\n  %-8s the version\n", "help", "version");
+    printf("  help     this list; help COMMAND, COMMAND --help and COMMAND -h tell more\n  version  the version\n");
     return 0;
 }
 
@@ -57,7 +58,8 @@ static const struct command *find_command(const char *name, struct error *error)
         if (strcmp(name, names[i]) == 0)
             return &commands[i];
     }
-    fail(error, EXIT_USAGE, "no command \"%s\", the nearest is %s; onestep --help lists them", name, nearest_name(name, names));
+    fail(error, EXIT_USAGE, "no command \"%s\", the nearest is %s; onestep --help lists them", name,
+         nearest_name(name, names));
     return NULL;
 }
 

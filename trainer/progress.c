@@ -50,7 +50,8 @@ static void write_duration(double seconds, char *text, size_t bytes)
         snprintf(text, bytes, "%ld h %02ld min", s / 3600, s / 60 % 60);
 }
 
-enum field { FIELD_BAR = 1, FIELD_RATE = 2, FIELD_LOSS = 4, FIELD_ACCURACY = 8, FIELD_SCALE = 16, FIELD_EPOCH = 32, FIELDS = 63 };
+enum field { FIELD_BAR = 1, FIELD_RATE = 2, FIELD_LOSS = 4, FIELD_ACCURACY = 8, FIELD_SCALE = 16, FIELD_EPOCH = 32,
+    FIELDS = 63 };
 
 static void add_bar(struct text *text, double done)
 {
@@ -84,7 +85,8 @@ static void write_fields(char line[PROGRESS_LINE], unsigned fields, const struct
 
 void progress_write(char line[PROGRESS_LINE], int columns, const struct live *live)
 {
-    static const unsigned first_to_go[] = { FIELD_BAR, FIELD_SCALE, FIELD_ACCURACY, FIELD_RATE, FIELD_LOSS, FIELD_EPOCH };
+    static const unsigned first_to_go[] = { FIELD_BAR, FIELD_SCALE, FIELD_ACCURACY, FIELD_RATE, FIELD_LOSS,
+        FIELD_EPOCH };
     unsigned fields = FIELDS;
     write_fields(line, fields, live);
     for (size_t i = 0; i < sizeof first_to_go / sizeof *first_to_go && (int)strlen(line) > columns; i++) {
@@ -114,8 +116,10 @@ static void show_live(struct progress *progress, const struct message *report)
     double seconds = (double)report->sent_ns / 1e9, done = (double)report->iteration / (double)schedule->iterations;
     char scale[64];
     struct live live = {
-        .epoch = (double)report->iteration / (double)schedule->iterations_per_epoch, .epochs = (double)schedule->iterations / (double)schedule->iterations_per_epoch,
-        .rate = seconds > 0 ? (double)(report->iteration * progress->global_batch) / seconds : 0, .loss = bits_double(report->value), .accuracy = bits_double(report->spare),
+        .epoch = (double)report->iteration / (double)schedule->iterations_per_epoch,
+        .epochs = (double)schedule->iterations / (double)schedule->iterations_per_epoch,
+        .rate = seconds > 0 ? (double)(report->iteration * progress->global_batch) / seconds : 0,
+        .loss = bits_double(report->value), .accuracy = bits_double(report->spare),
         .seconds_left = done > 0 ? seconds * (1 - done) / done : 0,
     };
     if (loss_scale_is_used(schedule->config)) {

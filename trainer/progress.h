@@ -1,4 +1,5 @@
-/* How far a run is: a row on standard output for each epoch, and on a terminal one live line below them (stderr). Main thread. */
+/* How far a run is: a row on standard output for each epoch, and on a terminal one live line below them (stderr).
+ * Main thread. */
 #ifndef TRAINER_PROGRESS_H
 #define TRAINER_PROGRESS_H
 

@@ -85,7 +85,8 @@ static void print_memory(FILE *to, const struct run *run)
     const double mib = 1 << 20;
     getrusage(RUSAGE_SELF, &usage);
     fprintf(to, "\nmemory: peak resident %.0f MiB\n", (double)usage.ru_maxrss / 1024);
-    text_print(to, 8, "", "weights, gradients and slots %.1f, activations %.1f%s, batches %.1f MiB", (double)memory.vectors / mib, (double)memory.plans / mib,
+    text_print(to, 8, "", "weights, gradients and slots %.1f, activations %.1f%s, batches %.1f MiB",
+               (double)memory.vectors / mib, (double)memory.plans / mib,
                run->backend->host_memory ? "" : " (most of them on the GPUs)", (double)memory.loaders / mib);
 }
 

@@ -18,7 +18,8 @@ static long cache_kib(hwloc_topology_t hardware, hwloc_obj_type_t type)
 /* A core, and how fast its kind is among the machine's: the higher, the faster. */
 struct core { int processor, rank; };
 
-/* hwloc ranks kinds of cores by what the system says of them; all are alike (0) where it knows of one kind, or of no order. */
+/* hwloc ranks kinds of cores by what the system says of them; all are alike (0) where it knows of one kind, or of no
+ * order. */
 static int rank_of(hwloc_topology_t hardware, hwloc_const_bitmap_t cpuset)
 {
 #if HWLOC_API_VERSION >= 0x00020400
@@ -33,7 +34,8 @@ static int rank_of(hwloc_topology_t hardware, hwloc_const_bitmap_t cpuset)
     return 0;
 }
 
-/* A mask that the process was started with (taskset) leaves some out; the system's own limits (cgroups) hwloc has left out already. */
+/* A mask that the process was started with (taskset) leaves some out; the system's own limits (cgroups) hwloc has
+ * left out already. */
 static int processor_of(hwloc_obj_t core, hwloc_const_bitmap_t bound)
 {
     for (int i = hwloc_bitmap_first(core->cpuset); i >= 0; i = hwloc_bitmap_next(core->cpuset, i))
@@ -79,7 +81,8 @@ static const char *cpu_info(hwloc_topology_t hardware, const char *name)
 static void read_model(struct topology *topology, hwloc_topology_t hardware)
 {
     /* A virtual machine's "AMD EPYC" is any of them: family and model tell them apart. */
-    static const char *const names[] = { "CPUVendor", "CPUFamilyNumber", "CPUModelNumber", "CPUStepping", "CPUArchitecture", "CPUImplementer", "CPUPart" };
+    static const char *const names[] = { "CPUVendor", "CPUFamilyNumber", "CPUModelNumber", "CPUStepping",
+        "CPUArchitecture", "CPUImplementer", "CPUPart" };
     const char *model = cpu_info(hardware, "CPUModel");
     struct text text;
     snprintf(topology->model, sizeof topology->model, "%s", model ? model : "unknown");

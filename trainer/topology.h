@@ -8,7 +8,7 @@ struct error;
 
 struct topology {
     int cores;            /* that this process may use */
-    int fast;             /* the first of them, which are faster than the others; as many as cores where all are alike, or hwloc does not know */
+    int fast;             /* the first of them, faster than the others; all where they are alike or hwloc does not know */
     int processors[1024]; /* one processor of each of them, the fast ones first, otherwise in hwloc's order */
     char model[128];      /* of the CPU */
     char identity[256];   /* and more of it: what a choice by measuring depends on */
@@ -22,7 +22,8 @@ int topology_read(struct topology *topology, struct error *error);
 void topology_pin(int processor);
 
 
-/* Which cores `workers` threads, each pinned to one, run on: "2 of 8 fast cores", or "8 fast cores and 2 of 16 slower ones"; "" where all cores are alike. */
+/* Which cores `workers` threads, each pinned to one, run on: "2 of 8 fast cores", or "8 fast cores and 2 of 16 slower
+ * ones"; "" where all cores are alike. */
 void topology_describe(const struct topology *topology, int workers, char *text, size_t bytes);
 
 #endif

@@ -76,7 +76,8 @@ static bool is_enough(int rounds, bool quiet, int64_t taken_ns, int64_t enough_n
     return quiet ? rounds >= MOST_ROUNDS || taken_ns >= enough_ns : taken_ns >= PATIENCE * enough_ns;
 }
 
-int trials_measure(struct trial_time *times, const struct choice *choices, int n, const struct graph *graph, int batch, int64_t enough_ns, struct error *error)
+int trials_measure(struct trial_time *times, const struct choice *choices, int n, const struct graph *graph, int batch,
+                   int64_t enough_ns, struct error *error)
 {
     struct trial trials[TRIALS_MOST];
     int opened = 0, failed = 0;
@@ -99,7 +100,8 @@ int trials_fastest(const struct trial_time *times, int n, bool *quiet)
     int fastest = 0;
     *quiet = all_quiet(times, n);
     for (int i = 1; i < n; i++)
-        if (*quiet ? times[i].shortest_ns < times[fastest].shortest_ns : times[i].processor_ns < times[fastest].processor_ns)
+        if (*quiet ? times[i].shortest_ns < times[fastest].shortest_ns
+            : times[i].processor_ns < times[fastest].processor_ns)
             fastest = i;
     return fastest;
 }

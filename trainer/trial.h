@@ -14,7 +14,12 @@ enum choice_source {
 };
 
 /* What computes, and in what. */
-struct choice { const struct backend *backend; enum precision precision; int place; /* device_open's index; -1: any */ enum choice_source source; };
+struct choice {
+    const struct backend *backend;
+    enum precision precision;
+    int place; /* device_open's index; -1: any */
+    enum choice_source source;
+};
 
 enum { TRIALS_MOST = 16 };
 
@@ -25,10 +30,12 @@ struct trial_time {
     int quiet;            /* quiet steps */
 };
 
-/* A training step of each of n choices (at most TRIALS_MOST). They take turns, so that a disturbance meets all of them: three rounds, and up to fifty while
- * they have taken less than `enough_ns` together; more of them, for at most three times as long, while one has fewer than three quiet steps. On the calling
- * thread, with random pixels. Where the device has memory of its own the thread only waits, and every step counts as quiet. */
-int trials_measure(struct trial_time *times, const struct choice *choices, int n, const struct graph *graph, int batch, int64_t enough_ns, struct error *error);
+/* A training step of each of n choices (at most TRIALS_MOST). They take turns, so that a disturbance meets all of
+ * them: three rounds, and up to fifty while they have taken less than `enough_ns` together; more of them, for at most
+ * three times as long, while one has fewer than three quiet steps. On the calling thread, with random pixels. Where
+ * the device has memory of its own the thread only waits, and every step counts as quiet. */
+int trials_measure(struct trial_time *times, const struct choice *choices, int n, const struct graph *graph, int batch,
+                   int64_t enough_ns, struct error *error);
 
 /* The number of the fastest: by time when all had quiet steps (*quiet), else by processor time. */
 int trials_fastest(const struct trial_time *times, int n, bool *quiet);
