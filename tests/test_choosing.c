@@ -313,7 +313,7 @@ static void a_remembered_backend_is_taken(void **state)
 static void the_program_has_a_number(void **state)
 {
     (void)state;
-    uint64_t first, second;
+    uint64_t first = 0, second = 0;
     assert_true(program_hash(&first) && program_hash(&second));
     assert_true(first == second && first != 0);
 }
