@@ -22,8 +22,9 @@ VARIANT_tsan := -O1 -fsanitize=thread
 VARIANT_fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 
 ifdef DEPS
-DEPS_CFLAGS := -isystem $(DEPS)/usr/include -isystem $(DEPS)/usr/include/x86_64-linux-gnu
-DEPS_LIBS := -Wl,--disable-new-dtags $(foreach flag,-L -Wl$(comma)-rpath$(comma) -Wl$(comma)-rpath-link$(comma),$(flag)$(abspath $(DEPS))/usr/lib/x86_64-linux-gnu)
+DEPS_MACHINE := $(shell $(CC) -print-multiarch)
+DEPS_CFLAGS := -isystem $(DEPS)/usr/include -isystem $(DEPS)/usr/include/$(DEPS_MACHINE)
+DEPS_LIBS := -Wl,--disable-new-dtags $(foreach flag,-L -Wl$(comma)-rpath$(comma) -Wl$(comma)-rpath-link$(comma),$(flag)$(abspath $(DEPS))/usr/lib/$(DEPS_MACHINE))
 endif
 
 # Debian 12 has oneDNN 2, Debian 13 and Ubuntu 24.04 have 3: cpu/dnnl_version.c. A worker holds it to one thread through OpenMP: runtime 2; 1 has no threads.
@@ -93,7 +94,12 @@ $(B)/bench/%: $(B)/bench/%.o $(LIBRARY)
 $(B)/defines: force
 	@mkdir -p $(@D) && echo "$(DEFINES) $(CUDA_CODE)" | cmp -s - $@ || echo "$(DEFINES) $(CUDA_CODE)" > $@
 
-$(B)/%.o: %.c Makefile $(B)/defines
+# A missing header is one line with its package, not a page of errors. It is looked for once in each folder that is built in.
+$(B)/needs-run $(B)/needs-test:
+	@mkdir -p $(@D) && CC='$(CC)' CFLAGS='$(CFLAGS)' DEPS='$(DEPS)' sh .ci/needs -n $(@:$(B)/needs-%=%) && touch $@
+
+$(TESTS): | $(B)/needs-test
+$(B)/%.o: %.c Makefile $(B)/defines | $(B)/needs-run
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "cc $<" &&) $(CC) $(ALL_CFLAGS) -c -o $@ $<
 
@@ -106,8 +112,10 @@ $(B)/%.cu.o: %.cu Makefile $(B)/defines
 run:
 	@sh .ci/needs run
 	@$(MAKE) --no-print-directory -j$$(nproc) all
-	@if sh data/fetch-mnist datasets; then data=mnist; else data=synthetic; echo "training on the built-in synthetic digits"; fi; \
-	build/release/onestep train configs/mnist-lenet.ini --set data.dataset=$$data
+	@said=$$(sh data/fetch-mnist datasets) && data=mnist || data=synthetic; \
+	echo "$$said"; \
+	build/release/onestep train configs/mnist-lenet.ini --set data.dataset=$$data || exit; \
+	[ $$data = mnist ] || printf '\n%s\n' "This run trained on synthetic digits, which the program draws, not on MNIST:" "$$said" "Then run make run again."
 
 test:
 	@sh .ci/needs test
