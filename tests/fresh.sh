@@ -93,7 +93,8 @@ inside()
 # take USER: a clone in their home.
 take()
 {
-    inside "$1" 'rm -rf onestep && git clone -q /tmp/onestep.bundle onestep' || return 1
+    inside "$1" 'rm -rf onestep && git -c init.defaultBranch=main -c advice.detachedHead=false clone -q /tmp/onestep.bundle onestep' ||
+        return 1
     [ "$1" = root ] && clone=$root/root/onestep || clone=$root/home/user/onestep
     [ -n "$mnist" ] || return 0
     mkdir -p "$clone/datasets/mnist"
@@ -125,21 +126,23 @@ timed()
 
 command_user()
 {
-    log=$work/$release-user.log
+    log=$work/$release-user-stops.log
     take user || { verdict FAIL "$release: a user's clone"; return; }
     timed user 'make run' "$log"
-    if [ $? -ne 0 ] && grep -q '^    .*apt-get update' "$log" && grep -q '^    .*apt-get install .*libinih-dev' "$log" &&
+    if [ $status -ne 0 ] && grep -q '^    .*apt-get update' "$log" && grep -q '^    .*apt-get install .*libinih-dev' "$log" &&
         ! grep -q 'error:' "$log"; then
         verdict PASS "$release: a user who cannot install gets the commands, and make stops"
     else
         verdict FAIL "$release: a user who cannot install gets the commands, and make stops" "$log"
     fi
+    log=$work/$release-user-make.log
     timed user make "$log"
-    if [ $? -ne 0 ] && grep -q 'libinih-dev.*run: sh .ci/needs run$' "$log" && ! grep -q 'error:' "$log"; then
+    if [ $status -ne 0 ] && grep -q 'libinih-dev.*run: sh .ci/needs run$' "$log" && ! grep -q 'error:' "$log"; then
         verdict PASS "$release: make without headers is one line"
     else
         verdict FAIL "$release: make without headers is one line" "$log"
     fi
+    log=$work/$release-user.log
     name="$release: without root, with .ci/deps"
     inside root 'apt-get update && apt-get install -y --no-install-recommends libc6-dev' > "$log" 2>&1 ||
         { verdict FAIL "$name" "$log"; return; }
