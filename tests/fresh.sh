@@ -83,7 +83,8 @@ inside()
 {
     # shellcheck disable=SC2016 # expanded inside
     unshare --mount --pid --fork --kill-child sh -c '
-        mount --make-rprivate / && mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" || exit 125
+        mount --make-rprivate / && mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" &&
+            mount --rbind -o ro /sys "$1/sys" || exit 125
         [ "$2" = root ] && home=/root user=0:0 || home=/home/user user=1000:1000
         exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=$home ${4:+"http_proxy=$4"} \
             ${5:+"https_proxy=$5"} chroot --userspec=$user --groups= "$1" sh -c "cd && $3"
