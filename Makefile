@@ -110,6 +110,7 @@ $(B)/%.cu.o: %.cu Makefile $(B)/defines
 -include $(wildcard $(patsubst %.o,%.d,$(LIBRARY) $(TESTS) $(B)/trainer/main.o) $(addsuffix .d,$(BENCHES)))
 
 run:
+	@echo "make run builds, and trains for five epochs: about two minutes on two cores"
 	@sh .ci/needs run
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@said=$$(sh data/fetch-mnist datasets) && data=mnist || data=synthetic; \
@@ -118,6 +119,7 @@ run:
 	[ $$data = mnist ] || printf '\n%s\n' "This run trained on synthetic digits, which the program draws, not on MNIST:" "$$said" "Then run make run again."
 
 test:
+	@echo "make test takes about 20 minutes on two cores"
 	@sh .ci/needs test
 	@sh tests/all
 
