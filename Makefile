@@ -116,7 +116,7 @@ run:
 	@said=$$(sh data/fetch-mnist datasets) && data=mnist || data=synthetic; \
 	echo "$$said"; \
 	build/release/onestep train configs/mnist-lenet.ini --set data.dataset=$$data || exit; \
-	[ $$data = mnist ] || printf '\n%s\n' "This run trained on synthetic digits, which the program draws, not on MNIST:" "$$said" "Then run make run again."
+	[ $$data = mnist ] || printf '%s\n' '' "This run trained on synthetic digits, which the program draws, not on MNIST:" "$$said" "Then run make run again."
 
 test:
 	@echo "make test takes about 20 minutes on two cores"
