@@ -14,12 +14,14 @@ export XDG_CACHE_HOME="$folder/cache"
 check()
 {
     case $1 in *"$only"*) ;; *) return ;; esac
+    check_began=$(date +%s)
     details=$("$2" 2>&1)
     case $details in
     '') echo "PASS cli: $1" ;;
     'SKIP '*) echo "SKIP cli: $1 (${details#SKIP })" ;;
     *) echo "FAIL cli: $1"; echo "$details" | sed 's/^/    /' ;;
     esac
+    echo "# took: $(($(date +%s) - check_began)) cli: $1"
 }
 
 # run WORDS...: the program's exit code in $code, its output in the files out and err; it must not take long

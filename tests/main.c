@@ -1,10 +1,27 @@
 /* The test binary: runs the subjects named on the command line, or all of them, and writes TAP for tests/count to read.
  *
- *     run [--list] [SUBJECT...] */
+ *     run [--list] [SUBJECT...]
+ *
+ * Each subject runs in a process of its own, so that a crash, or a hang beyond ONESTEP_TEST_SECONDS, ends that subject alone. ONESTEP_TEST_VARIANT is a word that is put before the
+ * subjects' names. Lines for tests/count besides TAP:
+ *
+ *     # subject: [VARIANT] NAME
+ *     # test: NAME             one for each test of a group, before the first of them runs
+ *     # skip: REASON           before the line of a skipped test
+ *     # died: HOW              the subject did not come to its end
+ *     # took: SECONDS NAME     the last line of each subject */
 #include "tests/tests.h"
 
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 /* Read by the sanitizers, when the build has one: a size that no machine has must fail as it does without them. */
 const char *__asan_default_options(void);
@@ -12,25 +29,150 @@ const char *__tsan_default_options(void);
 const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
 const char *__tsan_default_options(void) { return "allocator_may_return_null=1"; }
 
-static const struct subject { const char *name; int (*run)(void); } subjects[] = {
+struct subject { const char *name; int (*run)(void); };
+
+static const struct subject subjects[] = {
 #define X(name) { #name, test_##name },
     TEST_SUBJECTS(X)
 #undef X
 };
 enum { N_SUBJECTS = sizeof subjects / sizeof *subjects };
 
-static const struct subject *find(const char *name)
+/* For tests/harness.sh; they fail, so they run only where they are named. */
+static const struct subject faulty[] = {
+#define X(name) { #name, test_##name },
+    FAULTY_SUBJECTS(X)
+#undef X
+};
+
+/* How a subject's process ends when it came to its end: no other way out of a process gives these by chance. */
+enum { ALL_PASSED = 100, SOME_FAILED = 101 };
+
+static volatile sig_atomic_t running, expired;
+
+static const struct subject *find_in(const struct subject *list, size_t n, const char *name)
 {
-    for (int i = 0; i < N_SUBJECTS; i++)
-        if (strcmp(subjects[i].name, name) == 0)
-            return &subjects[i];
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i].name, name) == 0)
+            return &list[i];
     return NULL;
 }
 
-static int run(const struct subject *subject)
+static const struct subject *find(const char *name)
 {
-    printf("# subject: %s\n", subject->name);
-    return subject->run();
+    const struct subject *subject = find_in(subjects, N_SUBJECTS, name);
+    return subject ? subject : find_in(faulty, sizeof faulty / sizeof *faulty, name);
+}
+
+int run_group(const char *name, const struct CMUnitTest *tests, size_t n, CMFixtureFunction setup, CMFixtureFunction teardown)
+{
+    for (size_t i = 0; i < n; i++)
+        printf("# test: %s\n", tests[i].name);
+    return _cmocka_run_group_tests(name, tests, n, setup, teardown);
+}
+
+/* Seconds that a subject may take: far more than any needs on a slow machine. 0: they are no number. */
+static unsigned limit(void)
+{
+    const char *text = getenv("ONESTEP_TEST_SECONDS");
+    char *end;
+    if (!text)
+        return 1200;
+    const long seconds = strtol(text, &end, 10);
+    return *end || seconds < 1 || seconds > 1000000 ? 0 : (unsigned)seconds;
+}
+
+static void on_alarm(int number)
+{
+    (void)number;
+    expired = 1;
+    kill(-running, SIGKILL);
+}
+
+static void on_stop(int number)
+{
+    if (running)
+        kill(-running, SIGKILL);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static void catch(void)
+{
+    struct sigaction action = { .sa_handler = on_alarm };
+    sigaction(SIGALRM, &action, NULL);
+    action.sa_handler = on_stop;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+}
+
+static void run_here(const struct subject *subject)
+{
+    signal(SIGALRM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    exit(subject->run() ? SOME_FAILED : ALL_PASSED);
+}
+
+/* Prints how the process died; returns whether it came to its end and all passed. */
+static bool judge(int status, unsigned seconds)
+{
+    if (expired)
+        printf("# died: it was killed after %u s\n", seconds);
+    else if (WIFSIGNALED(status))
+        printf("# died: signal %d, %s\n", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    else if (WEXITSTATUS(status) != ALL_PASSED && WEXITSTATUS(status) != SOME_FAILED)
+        printf("# died: it left with exit code %d\n", WEXITSTATUS(status));
+    return !expired && WIFEXITED(status) && WEXITSTATUS(status) == ALL_PASSED;
+}
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* Runs it in a process that leads a group of its own: what it has started ends with it. Returns waitpid's status, or -1. */
+static int run_apart(const struct subject *subject, unsigned seconds)
+{
+    int status;
+    const pid_t child = fork();
+    if (child < 0)
+        return -1;
+    setpgid(child, child); /* by both, so that it is done when either goes on */
+    if (child == 0)
+        run_here(subject);
+    running = child;
+    expired = 0;
+    alarm(seconds);
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    alarm(0);
+    kill(-running, SIGKILL);
+    running = 0;
+    return status;
+}
+
+/* Whether all its tests passed. */
+static bool run(const struct subject *subject, unsigned seconds)
+{
+    const char *variant = getenv("ONESTEP_TEST_VARIANT");
+    const double begin = now();
+    if (!variant)
+        variant = "";
+    const char *blank = *variant ? " " : "";
+    printf("# subject: %s%s%s\n", variant, blank, subject->name);
+    const int status = run_apart(subject, seconds);
+    if (status < 0)
+        printf("# died: no process for it: %s\n", strerror(errno));
+    const bool passed = status >= 0 && judge(status, seconds);
+    printf("# took: %.1f %s%s%s\n", now() - begin, variant, blank, subject->name);
+    return passed;
 }
 
 int main(int argc, char **argv)
@@ -47,11 +189,16 @@ int main(int argc, char **argv)
             fprintf(stderr, "%s: no subject \"%s\"; --list shows them\n", argv[0], argv[i]);
             return 2;
         }
-    cmocka_set_message_output(CM_OUTPUT_TAP);
-    int failed = 0;
+    const unsigned seconds = limit();
+    if (!seconds) {
+        fprintf(stderr, "ONESTEP_TEST_SECONDS: want 1..1000000, got \"%s\"\n", getenv("ONESTEP_TEST_SECONDS"));
+        return 2;
+    }
+    catch();
+    bool passed = true;
     for (int i = 1; i < argc; i++)
-        failed += run(find(argv[i])) != 0;
+        passed &= run(find(argv[i]), seconds);
     for (int i = 0; i < N_SUBJECTS && argc == 1; i++)
-        failed += run(&subjects[i]) != 0;
-    return failed != 0;
+        passed &= run(&subjects[i], seconds);
+    return passed ? 0 : 1;
 }

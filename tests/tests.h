@@ -24,6 +24,11 @@
 /* Prints the reason, then skips the test that is running. */
 #define test_skip(reason) do { print_message("# skip: %s\n", reason); skip(); } while (0)
 
+/* As cmocka's, which it calls: says the tests' names first, so that tests/count can name those that a crash kept from running. */
+#undef cmocka_run_group_tests_name
+#define cmocka_run_group_tests_name(name, tests, setup, teardown) run_group(name, tests, sizeof(tests) / sizeof *(tests), setup, teardown)
+int run_group(const char *name, const struct CMUnitTest *tests, size_t n, CMFixtureFunction setup, CMFixtureFunction teardown);
+
 /* X(name): one row per subject. */
 #define TEST_SUBJECTS(X) \
     X(base) \
@@ -72,8 +77,19 @@
     X(cuda_plans) \
     X(cuda_training)
 
+/* Those of tests/faulty.c, for tests/harness.sh. */
+#define FAULTY_SUBJECTS(X) \
+    X(faulty_checks) \
+    X(faulty_assert) \
+    X(faulty_abort) \
+    X(faulty_segfault) \
+    X(faulty_exit) \
+    X(faulty_hang) \
+    X(faulty_setup)
+
 #define X(name) int test_##name(void);
 TEST_SUBJECTS(X)
+FAULTY_SUBJECTS(X)
 #undef X
 
 #endif
