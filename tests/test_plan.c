@@ -6,6 +6,7 @@
 #include "nets/network.h"
 #include "nets/operation.h"
 #include "tests/gpu.h"
+#include "tests/offers.h"
 #include "tests/segment.h"
 #include "tests/tests.h"
 
@@ -249,9 +250,20 @@ static void test_random_graphs(void **state)
         for (int i = 1; i < N_BACKENDS; i++) {
             compare(backends[i], PRECISION_FP32, &graph, batches[round % 4], true, round);
             compare(backends[i], PRECISION_FP32, &graph, batches[round % 4], false, round);
-            if (backends[i]->offers(PRECISION_BF16))
-                compare(backends[i], PRECISION_BF16, &graph, batches[round % 4], true, round);
         }
+        graph_release(&graph);
+    }
+}
+
+static void test_random_graphs_in_bf16(void **state)
+{
+    static const int batches[] = { 2, 7, 16, 33 };
+    const struct backend *backend = backend_or_skip(state, PRECISION_BF16);
+    struct draws draws = { 31, 0 };
+    for (uint64_t round = 0; round < 24; round++) {
+        struct graph graph;
+        any_graph(&graph, &draws);
+        compare(backend, PRECISION_BF16, &graph, batches[round % 4], true, round);
         graph_release(&graph);
     }
 }
@@ -575,7 +587,7 @@ static void test_out_of_memory(void **state)
 int test_plan(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_graphs), cmocka_unit_test(test_gpu), cmocka_unit_test(test_gpu_adds), cmocka_unit_test(test_gpu_packs), cmocka_unit_test(test_slope), cmocka_unit_test(test_repeats), cmocka_unit_test(test_arena), cmocka_unit_test(test_evaluation_takes_less),
+        cmocka_unit_test(test_random_graphs), ON(test_random_graphs_in_bf16, "onednn"), ON(test_random_graphs_in_bf16, "onednn-nhwc"), cmocka_unit_test(test_gpu), cmocka_unit_test(test_gpu_adds), cmocka_unit_test(test_gpu_packs), cmocka_unit_test(test_slope), cmocka_unit_test(test_repeats), cmocka_unit_test(test_arena), cmocka_unit_test(test_evaluation_takes_less),
         cmocka_unit_test(test_hooks), cmocka_unit_test(test_hook_fails), cmocka_unit_test(test_step_allocates_nothing), cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("plan", tests, NULL, NULL);

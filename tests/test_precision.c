@@ -5,6 +5,7 @@
 #include "cpu/fp16.h"
 #include "nets/layers.h"
 #include "nets/network.h"
+#include "tests/offers.h"
 #include "tests/segment.h"
 #include "tests/session.h"
 #include "tests/tests.h"
@@ -16,14 +17,6 @@
 #include <string.h>
 
 #define LIST(...) (const char *const[]){ __VA_ARGS__, NULL }
-
-static const struct backend *const offering[] = {
-    &backend_reference,
-#ifdef HAVE_ONEDNN
-    &backend_onednn, &backend_onednn_nhwc,
-#endif
-};
-enum { N_OFFERING = sizeof offering / sizeof *offering };
 
 /* ---- rounding ---- */
 
@@ -192,52 +185,43 @@ static bool all_are(enum precision precision, const float *values, size_t n)
 
 /* A rounding is off by up to 2^-9 in bf16, 2^-11 in fp16. A handful of them lies between the pixels and the logits; the gradient also feels each maximum and each
  * corner that falls to the other side. */
-static void a_step_is_near_that_in_fp32(void **state)
+static void step_is_near(void **state, enum precision precision)
 {
-    (void)state;
-    struct outcome exact;
+    const struct backend *backend = backend_or_skip(state, precision);
+    struct outcome exact, rounded;
     lenet_step(&exact, &backend_reference, PRECISION_FP32, 4);
-    for (int i = 0; i < N_OFFERING; i++)
-        for (int p = PRECISION_BF16; p < PRECISIONS; p++) {
-            struct outcome rounded;
-            if (!offering[i]->offers((enum precision)p))
-                continue;
-            lenet_step(&rounded, offering[i], (enum precision)p, 4);
-            double logits = off(exact.logits, rounded.logits, exact.n_logits), gradient = off(exact.gradient, rounded.gradient, exact.n);
-            if (!(logits > 0x1p-14 && logits < formats[p].few && gradient > 0x1p-14 && gradient < formats[p].more))
-                fail_msg("%s in %s: logits off by %g, gradient by %g", offering[i]->name, precision_name((enum precision)p), logits, gradient);
-            assert_true(all_are((enum precision)p, rounded.logits, rounded.n_logits));
-            assert_false(all_are((enum precision)p, rounded.gradient, rounded.n));
-            outcome_free(&rounded);
-        }
+    lenet_step(&rounded, backend, precision, 4);
+    double logits = off(exact.logits, rounded.logits, exact.n_logits), gradient = off(exact.gradient, rounded.gradient, exact.n);
+    if (!(logits > 0x1p-14 && logits < formats[precision].few && gradient > 0x1p-14 && gradient < formats[precision].more))
+        fail_msg("logits off by %g, gradient by %g", logits, gradient);
+    assert_true(all_are(precision, rounded.logits, rounded.n_logits));
+    assert_false(all_are(precision, rounded.gradient, rounded.n));
+    outcome_free(&rounded);
     outcome_free(&exact);
 }
 
-static const struct backend *const everybody[] = {
-    &backend_reference, &backend_lanes,
-#ifdef HAVE_ONEDNN
-    &backend_onednn, &backend_onednn_nhwc,
-#endif
-};
+static void a_step_in_bf16_is_near_that_in_fp32(void **state) { step_is_near(state, PRECISION_BF16); }
+static void a_step_in_fp16_is_near_that_in_fp32(void **state) { step_is_near(state, PRECISION_FP16); }
 
 /* Where nothing over- or underflows, and that is wherever the exponent has fp32's eight bits. */
-static void a_loss_scale_changes_no_bit(void **state)
+static void scale_changes_no_bit(void **state, enum precision precision)
 {
-    (void)state;
     static const char *const names[] = { "lenet", "resnet20" };
-    for (size_t i = 0; i < sizeof everybody / sizeof *everybody; i++)
-        for (int p = PRECISION_FP32; p <= PRECISION_BF16; p++)
-            for (int k = 0; k < 2 && everybody[i]->offers((enum precision)p); k++) {
-                struct outcome plain, scaled;
-                network_step(&plain, names[k], everybody[i], (enum precision)p, 4, 0);
-                network_step(&scaled, names[k], everybody[i], (enum precision)p, 4, 1024);
-                for (size_t j = 0; j < plain.n; j++)
-                    if (plain.gradient[j] != scaled.gradient[j])
-                        fail_msg("%s in %s, %s: gradient %zu is %a, scaled %a", everybody[i]->name, precision_name((enum precision)p), names[k], j, (double)plain.gradient[j], (double)scaled.gradient[j]);
-                outcome_free(&plain);
-                outcome_free(&scaled);
-            }
+    const struct backend *backend = backend_or_skip(state, precision);
+    for (int k = 0; k < 2; k++) {
+        struct outcome plain, scaled;
+        network_step(&plain, names[k], backend, precision, 4, 0);
+        network_step(&scaled, names[k], backend, precision, 4, 1024);
+        for (size_t j = 0; j < plain.n; j++)
+            if (plain.gradient[j] != scaled.gradient[j])
+                fail_msg("%s: gradient %zu is %a, scaled %a", names[k], j, (double)plain.gradient[j], (double)scaled.gradient[j]);
+        outcome_free(&plain);
+        outcome_free(&scaled);
+    }
 }
+
+static void a_loss_scale_changes_no_bit_in_fp32(void **state) { scale_changes_no_bit(state, PRECISION_FP32); }
+static void a_loss_scale_changes_no_bit_in_bf16(void **state) { scale_changes_no_bit(state, PRECISION_BF16); }
 
 static size_t not_finite(const float *values, size_t n)
 {
@@ -283,21 +267,17 @@ static void fp16_wants_a_loss_scale(void **state)
     outcome_free(&over);
 }
 
-#ifdef HAVE_ONEDNN
 static void activations_take_half_the_memory(void **state)
 {
-    (void)state;
-    for (int i = 1; i < N_OFFERING; i++) {
-        struct outcome wide, narrow;
-        lenet_step(&wide, offering[i], PRECISION_FP32, 64);
-        lenet_step(&narrow, offering[i], PRECISION_BF16, 64);
-        if (!((double)narrow.bytes < 0.7 * (double)wide.bytes))
-            fail_msg("%s: %zu bytes in bf16, %zu in fp32", offering[i]->name, narrow.bytes, wide.bytes);
-        outcome_free(&wide);
-        outcome_free(&narrow);
-    }
+    const struct backend *backend = backend_or_skip(state, PRECISION_BF16);
+    struct outcome wide, narrow;
+    lenet_step(&wide, backend, PRECISION_FP32, 64);
+    lenet_step(&narrow, backend, PRECISION_BF16, 64);
+    if (!((double)narrow.bytes < 0.7 * (double)wide.bytes))
+        fail_msg("%zu bytes in bf16, %zu in fp32", narrow.bytes, wide.bytes);
+    outcome_free(&wide);
+    outcome_free(&narrow);
 }
-#endif
 
 /* ---- runs ---- */
 
@@ -331,30 +311,26 @@ static bool same(const struct backend *backend, const char *const *first, const 
 
 static void runs_repeat_and_the_warmup_is_ssgd(void **state)
 {
-    (void)state;
-    for (int i = 0; i < N_OFFERING; i++) {
-        assert_true(same(offering[i], LIST(BF16, "workers.count=3"), LIST(BF16, "workers.count=3", "data.loader_threads=1", "train.bucket_kib=4")));
-        assert_true(same(offering[i], LIST(BF16, "workers.count=1"), LIST(BF16, "workers.count=1", "train.algorithm=odsgd", "odsgd.warmup=30")));
-        assert_false(same(offering[i], LIST(BF16, "workers.count=1"), LIST(BF16, "workers.count=1", "train.precision=fp32")));
-    }
+    const struct backend *backend = backend_or_skip(state, PRECISION_BF16);
+    assert_true(same(backend, LIST(BF16, "workers.count=3"), LIST(BF16, "workers.count=3", "data.loader_threads=1", "train.bucket_kib=4")));
+    assert_true(same(backend, LIST(BF16, "workers.count=1"), LIST(BF16, "workers.count=1", "train.algorithm=odsgd", "odsgd.warmup=30")));
+    assert_false(same(backend, LIST(BF16, "workers.count=1"), LIST(BF16, "workers.count=1", "train.precision=fp32")));
 }
 
 /* The weights themselves are no bf16, or small updates would be lost. */
 static void a_run_learns_as_well(void **state)
 {
-    (void)state;
+    const struct backend *backend = backend_or_skip(state, PRECISION_BF16);
     const char *const common[] = { "train.iterations=60", "data.limit=2000", "data.test_limit=500", "data.batch=16", "optimizer.momentum=0.9", NULL };
-    for (int i = 0; i < N_OFFERING; i++) {
-        struct settings wide = settings_join(common, LIST("train.precision=fp32")), narrow = settings_join(common, LIST("train.precision=bf16"));
-        double expected, loss;
-        size_t n;
-        free(trained_on(offering[i], wide.rows, &n, &expected));
-        float *weights = trained_on(offering[i], narrow.rows, &n, &loss);
-        if (!(expected < 2 && fabs(loss / expected - 1) < 0.02))
-            fail_msg("%s: test loss %g in bf16, %g in fp32", offering[i]->name, loss, expected);
-        assert_false(all_are(PRECISION_BF16, weights, n));
-        free(weights);
-    }
+    struct settings wide = settings_join(common, LIST("train.precision=fp32")), narrow = settings_join(common, LIST("train.precision=bf16"));
+    double expected, loss;
+    size_t n;
+    free(trained_on(backend, wide.rows, &n, &expected));
+    float *weights = trained_on(backend, narrow.rows, &n, &loss);
+    if (!(expected < 2 && fabs(loss / expected - 1) < 0.02))
+        fail_msg("test loss %g in bf16, %g in fp32", loss, expected);
+    assert_false(all_are(PRECISION_BF16, weights, n));
+    free(weights);
 }
 
 /* ---- choosing ---- */
@@ -379,16 +355,19 @@ static void what_is_not_offered_is_refused(void **state)
     session_close(&session);
 }
 
+/* On every backend that computes in bf16 on some processor. */
+#define ON_THOSE(test) ON(test, "reference"), ON(test, "onednn"), ON(test, "onednn-nhwc")
+
 int test_precision(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_bf16_is_itself), cmocka_unit_test(rounds_to_nearest_even), cmocka_unit_test(a_nan_stays_one),
         cmocka_unit_test(every_fp16_is_itself), cmocka_unit_test(fp16_rounds_to_nearest_even),
-        cmocka_unit_test(a_step_is_near_that_in_fp32), cmocka_unit_test(a_loss_scale_changes_no_bit), cmocka_unit_test(residual_blocks_in_fp16), cmocka_unit_test(fp16_wants_a_loss_scale),
-#ifdef HAVE_ONEDNN
-        cmocka_unit_test(activations_take_half_the_memory),
-#endif
-        cmocka_unit_test(runs_repeat_and_the_warmup_is_ssgd), cmocka_unit_test(a_run_learns_as_well), cmocka_unit_test(what_is_not_offered_is_refused),
+        ON_THOSE(a_step_in_bf16_is_near_that_in_fp32), ON(a_step_in_fp16_is_near_that_in_fp32, "reference"),
+        ON_THOSE(a_loss_scale_changes_no_bit_in_fp32), ON(a_loss_scale_changes_no_bit_in_fp32, "lanes"), ON_THOSE(a_loss_scale_changes_no_bit_in_bf16),
+        cmocka_unit_test(residual_blocks_in_fp16), cmocka_unit_test(fp16_wants_a_loss_scale),
+        ON(activations_take_half_the_memory, "onednn"), ON(activations_take_half_the_memory, "onednn-nhwc"),
+        ON_THOSE(runs_repeat_and_the_warmup_is_ssgd), ON_THOSE(a_run_learns_as_well), cmocka_unit_test(what_is_not_offered_is_refused),
     };
     return cmocka_run_group_tests_name("precision", tests, NULL, NULL);
 }
