@@ -53,17 +53,17 @@ finished_run()
     [ "$(awk -F, '$1 == "epoch" { last = $3 } END { print last }' ended/metrics.csv)" = 30 ] || echo "it did not go on: $(cat ended/metrics.csv)"
 }
 
-# stopped_halfway NAME WORDS...: a run of 300 iterations, stopped in the middle; $stopped: at which
+# stopped_halfway NAME WORDS...: a run of 300 iterations, stopped in the middle; $stopped: at which. Where it was over before the test came to it, once more, slower.
 stopped_halfway()
 {
     name=$1; shift
-    "$onestep" train small.ini --output "$name" --set train.epochs=30 --set workers.slowdown=30 "$@" > out 2> err &
-    process=$!
-    tries=0
-    until grep -qs '^epoch,2,' "$name/metrics.csv" || [ $tries -ge 400 ]; do sleep 0.01; tries=$((tries + 1)); done
-    kill -INT $process
-    wait $process
-    code=$?
+    for slowdown in 30 300 1000; do
+        begin "$onestep" train small.ini --output "$name" --set output.overwrite=true --set train.epochs=30 --set workers.slowdown=$slowdown "$@"
+        await grep -q '^epoch,2,' "$name/metrics.csv"
+        kill -INT $process
+        ended
+        [ $code = 0 ] || break
+    done
     [ $code = 130 ] || echo "$name: exit code $code, want 130: $(cat err)"
     grep -q "; the last good checkpoint is $(newest "$name")\$" err || echo "$name: the last checkpoint is not named: $(cat err)"
     stopped=$(iteration "$(newest "$name")")
@@ -167,17 +167,21 @@ damaged_checkpoints()
     same_tensors bad/weights.safetensors good/weights.safetensors
 }
 
-# Killed at any moment, it goes on from a checkpoint that loads, and ends on the bytes of a run that was left alone.
+# Killed at any moment, it goes on from a checkpoint that loads, and ends on the bytes of a run that was left alone. The moments are spread over four of this machine's epochs from
+# the start of training on; every tenth time they come after a new checkpoint, so that the runs get on wherever the machine's pace changes.
 killed_again_and_again()
 {
-    before=0 kills=0 far=0
+    run train small.ini --output paced --set train.epochs=8 --set workers.slowdown=10; want 0 ''
+    epoch_ms=$(awk -F, '$1 == "epoch" { ms = $12 * 1000 / 8 } END { printf "%d", ms + 1 }' paced/metrics.csv)
+    writing_ms=$(sed -n 's/^checkpoints: .* and \([0-9]*\) ms each$/\1/p' out)
+    before=0 kills=0 far=0 grown=0 resume=
     long='--set train.epochs=0 --set train.iterations=1000000 --set workers.slowdown=10'
     while [ $kills -lt 200 ]; do
-        "$onestep" train small.ini --output killed $long $resume > out 2> err &
-        process=$!
-        tries=0
-        until grep -q '^into ' out || [ $tries -ge 1000 ]; do sleep 0.005; tries=$((tries + 1)); done
-        sleep "0.$(printf %03d $((kills * 7919 % 97)))"
+        begin "$onestep" train small.ini --output killed $long $resume # split
+        await grep -q '^into ' out
+        [ $((kills % 10)) != 9 ] || await newer_than "$before"
+        after_ms=$((kills * 7919 % 97 * epoch_ms * 4 / 97))
+        sleep "$((after_ms / 1000)).$(printf %03d $((after_ms % 1000)))"
         kill -KILL $process 2> /dev/null
         wait $process 2> /dev/null
         kills=$((kills + 1))
@@ -186,15 +190,20 @@ killed_again_and_again()
         resume=--resume
         now=$(iteration "$(newest killed)")
         [ "$now" -ge "$before" ] || echo "kill $kills: the newest checkpoint is of iteration $now, it was $before"
+        [ "$now" = "$before" ] || grown=$((grown + 1))
         last=$(awk -F, '$1 == "epoch" { last = $3 } END { print last + 0 }' killed/metrics.csv)
-        [ $((last - now)) -le 20 ] || far=$((far + 1))
+        [ $((last - now)) -le $((20 + 20 * writing_ms / epoch_ms)) ] || far=$((far + 1))
         before=$now
     done
-    # one interval, and one more that was being written: a slow disk or a busy machine may lag, but not as a rule
-    [ $far -le 20 ] || echo "$far of $kills kills lost more than two epochs"
+    # one interval, and one more that was being written (several, where that takes longer than an interval): a busy machine may lag, but not as a rule
+    [ $far -le 20 ] || echo "$far of $kills kills lost more than two epochs ($epoch_ms ms each; writing takes $writing_ms ms)"
+    [ $grown -ge 20 ] || echo "the runs got on only $grown times"
     end=$((before + 25))
     run train --resume killed --set train.iterations=$end --set workers.slowdown=1; want 0 ''
     run train small.ini --output unkilled --set train.epochs=0 --set train.iterations=$end; want 0 ''
     same_tensors killed/weights.safetensors unkilled/weights.safetensors
     figures killed > one; figures unkilled > two; same one two
 }
+
+# newer_than ITERATION: whether there is a checkpoint of a later one
+newer_than() { newer=$(newest killed) && [ -n "$newer" ] && [ "$(iteration "$newer")" -gt "$1" ]; }

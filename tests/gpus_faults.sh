@@ -3,23 +3,26 @@
 # bytes of a run that nothing happened to. ONESTEP names a program of VARIANT=emulated. A test is a function that prints what is wrong; silence is a pass.
 set -u
 onestep=$(realpath "$ONESTEP") || exit 1
-inputs=$(realpath "$(dirname "$0")/inputs/image") only=${1-}
+inputs=$(realpath "$(dirname "$0")/inputs/image") beside=$(realpath "$(dirname "$0")/beside.sh") only=${1-}
 folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
 unset ONESTEP_FAULT
 export XDG_CACHE_HOME="$folder/cache"
+. "$beside"
 
 # check NAME FUNCTION: those whose name holds the script's argument, if there is one
 check()
 {
     case $1 in *"$only"*) ;; *) return ;; esac
+    check_began=$(date +%s)
     details=$("$2" 2>&1)
     if [ -z "$details" ]; then echo "PASS gpus: $1"; else echo "FAIL gpus: $1"; echo "$details" | sed 's/^/    /'; fi
+    echo "# took: $(($(date +%s) - check_began)) gpus: $1"
 }
 
 # run [NAME=VALUE...] WORDS...: the exit code in $code, what was printed in out and err; 124 is a hang
-run() { timeout -k 5 60 env "$@" > out 2> all; code=$?; grep -v '^emulated \|^onestep: the machine is busy: ' all > err; }
+run() { timeout -k 5 600 env "$@" > out 2> all; code=$?; grep -v '^emulated \|^onestep: the machine is busy: ' all > err; }
 
 # want CODE PATTERN: one line of stderr, or with '' none
 want()
@@ -133,49 +136,54 @@ nccl()
     faults nccl.ini 'nccl part:1' 'nccl part:10' 'nccl part:24' ncclAllReduce:11 ncclGroupEnd:7 ncclCommGetAsyncError:9 ncclCommInitAll:1 cudaLaunchKernel:120
 }
 
-# started FOLDER: waits until the run trains
-started() { tries=0; until grep -q '^into ' said || [ $tries -ge 1000 ]; do sleep 0.01; tries=$((tries + 1)); done; }
+newer_than() { newer=$(newest "$1") && [ -n "$newer" ] && [ "$(iteration "$newer")" -gt "$2" ]; }
+iteration() { basename "$1" .safetensors | sed 's/checkpoint-0*\([0-9]\)/\1/'; }
 
 interrupted()
 {
     what=SIGINT
-    "$onestep" train mlp.ini --output stopped --set train.iterations=100000 > said 2> err &
-    process=$!
-    started
-    sleep 0.3
+    begin "$onestep" train mlp.ini --output stopped --set train.iterations=100000
+    await newer_than stopped 2
     kill -INT $process
-    wait $process; code=$?
+    ended
     want 130 '^onestep: stopped by SIGINT after iteration [0-9]+; the weights are in stopped/weights.safetensors; the last good checkpoint is stopped/checkpoint-[0-9]+.safetensors$'
     [ -s stopped/weights.safetensors ] || echo 'no weights'
     what='a second SIGINT'
-    env ONESTEP_EMULATED_FAIL='nccl part:10' "$onestep" train nccl.ini --output twice --set workers.stuck_after_s=60 > said 2> err & # it cannot end its step
-    process=$!
-    started
-    sleep 0.5
+    hung 0.5 || hung 5 || hung 50 || { echo "$what: the first one did not wait for the step: $code, $(cat err)"; return; }
     kill -INT $process
-    sleep 0.5
-    kill -INT $process
-    wait $process; code=$?
+    ended
     want 130 ''
 }
 
+# hung SECONDS: a run that cannot end its step, so long after it has begun to train, and asked to stop; fails where it had not come to that step
+hung()
+{
+    begin env ONESTEP_EMULATED_FAIL='nccl part:10' "$onestep" train nccl.ini --output twice --set output.overwrite=true --set workers.stuck_after_s=600
+    await grep -q '^into ' out || return
+    sleep "$1"
+    stop INT
+    sleep 0.5 # beyond the 300 ms within which a second signal counts as the first one again
+    lives || { ended; return 1; }
+}
+
+# Every other time after a new checkpoint, so that the runs get on however slow the machine is.
 killed()
 {
-    what=SIGKILL resume='' kills=0 long='--set train.iterations=100000'
+    what=SIGKILL resume='' kills=0 before=0 long='--set train.iterations=100000'
     while [ $kills -lt 20 ]; do
-        : > said
-        "$onestep" train mlp.ini --output killed $long $resume > said 2> err &
-        process=$!
-        started
+        begin "$onestep" train mlp.ini --output killed $long $resume
+        await grep -q '^into ' out
+        [ $((kills % 2)) = 0 ] || await newer_than killed "$before"
         sleep "0.$((kills * 7919 % 37 + 10))"
         kill -KILL $process
         wait $process 2> /dev/null
         kills=$((kills + 1))
         [ ! -s err ] || { echo "kill $kills: $(cat err)"; return; }
         resume=--resume
-        [ -n "$(newest killed)" ] || { rm -rf killed; resume=''; }
+        [ -n "$(newest killed)" ] || { rm -rf killed; resume=''; continue; }
+        before=$(iteration "$(newest killed)")
     done
-    end=$(($(basename "$(newest killed)" .safetensors | sed 's/checkpoint-0*//') + 5))
+    end=$((before + 5))
     run "$onestep" train mlp.ini --output killed --resume --set train.iterations=$end; want 0 ''
     run "$onestep" train mlp.ini --output unkilled --set train.iterations=$end; want 0 ''
     same_weights killed unkilled

@@ -20,7 +20,7 @@ struct session {
     struct error error;       /* of run_open, run_start or run_join */
     int64_t ask_stop_at;      /* reported step to ask for a stop at; 0: right after the start; negative (as opened): never */
     int64_t ask_after_ns;     /* and how long after it */
-    int64_t busy_ns;          /* how long main does not read reports at first; then it calls the run off */
+    int64_t busy_ns;          /* how long main does not read reports after the first has come; then it calls the run off */
     int evaluations;          /* reported so far */
     double test_loss[SESSION_ITERATIONS + 1]; /* of the evaluation after so many iterations; 0: none */
     void (*keep_snapshot)(struct session *session, const struct snapshot *snapshot); /* NULL: they are passed over */
