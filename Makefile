@@ -2,6 +2,7 @@
 #   all    build/release/onestep (the default)
 #   run    install what is missing, find or fetch MNIST, train LeNet with OD-SGD on all cores, print a table
 #   test   everything that can run here, under the sanitizers too; the last line counts
+#   test-long  the same, and what takes minutes and seldom finds anything
 #   asan, tsan  the tests under one sanitizer
 #   fuzz   every parser under libFuzzer, FUZZ_SECONDS each        bench  the tables of docs/performance.md
 #   lint   warnings as errors, the rooms' include rules, docs/config.md up to date
@@ -118,10 +119,10 @@ run:
 	build/release/onestep train configs/mnist-lenet.ini --set data.dataset=$$data || exit; \
 	[ $$data = mnist ] || printf '%s\n' '' "This run trained on synthetic digits, which the program draws, not on MNIST:" "$$said" "Then run make run again."
 
-test:
-	@echo "make test takes about 20 minutes on two cores"
+test test-long:
+	@echo "make $@ takes about $(if $(filter test,$@),20,30) minutes on two cores"
 	@sh .ci/needs test
-	@sh tests/all
+	@sh tests/all $(if $(filter test-long,$@),long)
 
 fuzz:
 	@$(MAKE) --no-print-directory VARIANT=fuzz CC=clang ONEDNN=0 $(addprefix build/fuzz/run-,$(FUZZERS)) > build/fuzz.log 2>&1 || { tail -n 20 build/fuzz.log; echo "FAIL fuzz: build"; exit 1; }
@@ -155,7 +156,7 @@ clean:
 	rm -rf build
 
 help:
-	@sed -n '2,11s/^# \{0,1\}//p' Makefile
+	@sed -n '2,12s/^# \{0,1\}//p' Makefile
 
 .SECONDARY:
-.PHONY: force all run test fuzz bench peers lint docs asan tsan clean help
+.PHONY: force all run test test-long fuzz bench peers lint docs asan tsan clean help
