@@ -3,7 +3,8 @@
 # signals; and runs that must repeat. A test is a function that prints what is wrong, or "SKIP reason"; silence is a pass.
 cd "$(dirname "$0")/.." || exit 1
 onestep=$(realpath "${ONESTEP:-build/release/onestep}") || exit 1
-use=$(pwd)/tests/cli_use.sh resuming=$(pwd)/tests/cli_resume.sh beside=$(pwd)/tests/beside.sh only=${1-} inputs=$(pwd)/tests/inputs/image
+use=$(pwd)/tests/cli_use.sh resuming=$(pwd)/tests/cli_resume.sh only=${1-} inputs=$(pwd)/tests/inputs/image
+beside=$(pwd)/tests/beside.sh
 folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
@@ -24,7 +25,7 @@ check()
     echo "# took: $(($(date +%s) - check_began)) cli: $1"
 }
 
-# run WORDS...: the program's exit code in $code, its output in the files out and err; a hang ends it, and no machine is so slow
+# run WORDS...: the program's exit code in $code, its output in the files out and err; a hang is ended after ten minutes
 run() { timeout -k 5 600 "$onestep" "$@" > out 2> err; code=$?; }
 
 # want CODE TEXT: what the last run must have ended with; TEXT is all of stderr, without the program's name
@@ -507,11 +508,13 @@ interrupted()
 interrupt() { interrupted INT 130; }
 terminate() { interrupted TERM 143; }
 
-# in_a_step SECONDS: a run whose steps take minutes, so long after it has begun to train, and asked to stop; fails where that found no step to wait for the end of
+# in_a_step SECONDS: starts a run whose steps take minutes, and sends it the first signal so long after training began.
+# Fails where the run ended by that signal: it was not in a step yet.
 in_a_step()
 {
     rm -rf hasty
-    begin "$onestep" train small.ini --output hasty --set data.limit=60000 --set data.batch=8192 --set workers.slowdown=1000
+    words='--set data.limit=60000 --set data.batch=8192 --set workers.slowdown=1000'
+    begin "$onestep" train small.ini --output hasty $words # split
     await grep -q '^into ' out || return
     sleep "$1"
     stop INT
@@ -522,7 +525,8 @@ in_a_step()
 # The first signal waits for the end of the step, the second does not.
 second_signal()
 {
-    in_a_step 0.2 || in_a_step 2 || in_a_step 20 || in_a_step 120 || { echo "the first signal did not wait for the step: exit code $code, $(cat err)"; return; }
+    in_a_step 0.2 || in_a_step 2 || in_a_step 20 || in_a_step 120 ||
+        { echo "the first signal did not wait for the step: exit code $code, $(cat err)"; return; }
     kill -TERM $process
     ended
     want 143 ''

@@ -53,12 +53,14 @@ finished_run()
     [ "$(awk -F, '$1 == "epoch" { last = $3 } END { print last }' ended/metrics.csv)" = 30 ] || echo "it did not go on: $(cat ended/metrics.csv)"
 }
 
-# stopped_halfway NAME WORDS...: a run of 300 iterations, stopped in the middle; $stopped: at which. Where it was over before the test came to it, once more, slower.
+# stopped_halfway NAME WORDS...: a run of 300 iterations, stopped in the middle; $stopped: at which iteration. If the
+# run was over before it could be stopped, it is run again, slower.
 stopped_halfway()
 {
     name=$1; shift
     for slowdown in 30 300 1000; do
-        begin "$onestep" train small.ini --output "$name" --set output.overwrite=true --set train.epochs=30 --set workers.slowdown=$slowdown "$@"
+        begin "$onestep" train small.ini --output "$name" --set output.overwrite=true --set train.epochs=30 \
+            --set workers.slowdown=$slowdown "$@"
         await grep -q '^epoch,2,' "$name/metrics.csv"
         kill -INT $process
         ended
@@ -167,8 +169,9 @@ damaged_checkpoints()
     same_tensors bad/weights.safetensors good/weights.safetensors
 }
 
-# Killed at any moment, it goes on from a checkpoint that loads, and ends on the bytes of a run that was left alone. The moments are spread over four of this machine's epochs from
-# the start of training on; every tenth time they come after a new checkpoint, so that the runs get on wherever the machine's pace changes.
+# Killed at any moment, it goes on from a checkpoint that loads, and ends on the bytes of a run that was left alone.
+# The moments are spread over the first two epochs of training, as long as they take on this machine. Every tenth kill
+# waits for a new checkpoint first, so that the runs get on even if the machine has become slower meanwhile.
 killed_again_and_again()
 {
     run train small.ini --output paced --set train.epochs=8 --set workers.slowdown=10; want 0 ''
@@ -180,7 +183,7 @@ killed_again_and_again()
         begin "$onestep" train small.ini --output killed $long $resume # split
         await grep -q '^into ' out
         [ $((kills % 10)) != 9 ] || await newer_than "$before"
-        after_ms=$((kills * 7919 % 97 * epoch_ms * 4 / 97))
+        after_ms=$((kills * 7919 % 97 * epoch_ms * 2 / 97))
         sleep "$((after_ms / 1000)).$(printf %03d $((after_ms % 1000)))"
         kill -KILL $process 2> /dev/null
         wait $process 2> /dev/null
@@ -195,7 +198,8 @@ killed_again_and_again()
         [ $((last - now)) -le $((20 + 20 * writing_ms / epoch_ms)) ] || far=$((far + 1))
         before=$now
     done
-    # one interval, and one more that was being written (several, where that takes longer than an interval): a busy machine may lag, but not as a rule
+    # One interval is lost, and one more that was being written; more where writing takes longer than an interval.
+    # A busy machine may lag behind that, but not as a rule.
     [ $far -le 20 ] || echo "$far of $kills kills lost more than two epochs ($epoch_ms ms each; writing takes $writing_ms ms)"
     [ $grown -ge 20 ] || echo "the runs got on only $grown times"
     end=$((before + 25))

@@ -25,7 +25,7 @@ static void aborts(void **state)
     abort();
 }
 
-/* cmocka would take the signal for a failed test and go on; in another thread, or without a stack, it cannot. */
+/* cmocka catches the signal and calls the test failed; in another thread, or with the stack used up, it cannot. */
 static void segfaults(void **state)
 {
     (void)state;
@@ -57,7 +57,9 @@ static int broken(void **state)
 
 static int run_second(const char *name, CMUnitTestFunction second, const char *second_name, CMFixtureFunction setup)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(passes), { second_name, second, NULL, NULL, NULL }, cmocka_unit_test(is_skipped), cmocka_unit_test(passes) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(passes), { second_name, second, NULL, NULL, NULL }, cmocka_unit_test(is_skipped), cmocka_unit_test(passes),
+    };
     return cmocka_run_group_tests_name(name, tests, setup, NULL);
 }
 

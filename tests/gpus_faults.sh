@@ -149,16 +149,19 @@ interrupted()
     want 130 '^onestep: stopped by SIGINT after iteration [0-9]+; the weights are in stopped/weights.safetensors; the last good checkpoint is stopped/checkpoint-[0-9]+.safetensors$'
     [ -s stopped/weights.safetensors ] || echo 'no weights'
     what='a second SIGINT'
-    hung 0.5 || hung 5 || hung 50 || { echo "$what: the first one did not wait for the step: $code, $(cat err)"; return; }
+    hung 0.5 || hung 5 || hung 50 ||
+        { echo "$what: the first one did not wait for the step: $code, $(cat err)"; return; }
     kill -INT $process
     ended
     want 130 ''
 }
 
-# hung SECONDS: a run that cannot end its step, so long after it has begun to train, and asked to stop; fails where it had not come to that step
+# hung SECONDS: starts a run that cannot end one of its steps, and sends it the first signal so long after training
+# began. Fails where the run ended by that signal: it had not come to that step.
 hung()
 {
-    begin env ONESTEP_EMULATED_FAIL='nccl part:10' "$onestep" train nccl.ini --output twice --set output.overwrite=true --set workers.stuck_after_s=600
+    begin env ONESTEP_EMULATED_FAIL='nccl part:10' "$onestep" train nccl.ini --output twice \
+        --set output.overwrite=true --set workers.stuck_after_s=600
     await grep -q '^into ' out || return
     sleep "$1"
     stop INT
@@ -166,7 +169,7 @@ hung()
     lives || { ended; return 1; }
 }
 
-# Every other time after a new checkpoint, so that the runs get on however slow the machine is.
+# Every other kill waits for a new checkpoint first, so that the runs get on however slow the machine is.
 killed()
 {
     what=SIGKILL resume='' kills=0 before=0 long='--set train.iterations=100000'

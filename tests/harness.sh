@@ -1,6 +1,7 @@
 #!/bin/sh
-# The tests' own machinery: what tests/run and tests/count make of subjects that crash, leave, hang or fail (tests/faulty.c), and that lines come as soon as they are written.
-# A test is a function that prints what is wrong, or "SKIP reason"; silence is a pass. RUN: the test binary.
+# The tests' own machinery: what the test binary and tests/count say of subjects that crash, leave, hang or fail
+# (tests/faulty.c), and that a line is shown as soon as it is written. RUN: the test binary.
+# A test is a function that prints what is wrong, or "SKIP reason"; silence is a pass.
 cd "$(dirname "$0")/.." || exit 1
 run=${RUN:-build/release/tests/run}
 folder=$(mktemp -d) || exit 1
@@ -187,13 +188,21 @@ END
     echo '0 passed, 0 failed, 0 skipped' | shown 1
     printf '# subject: one\n# took: 0.0 one\n' > "$folder/written"
     printf 'FAIL one: its end\n    it ran no test\n0 passed, 1 failed, 0 skipped\n' | shown 1
-    printf '# subject: one\n# test: a\n1..1\nok 1 - a\nERROR: LeakSanitizer\n# died: it left with exit code 23\n# took: 0.0 one\n' > "$folder/written"
-    printf 'PASS one: a\nFAIL one: its end\n    ERROR: LeakSanitizer\n    it left with exit code 23\n1 passed, 1 failed, 0 skipped\n' | shown 1
+    printf '# subject: one\n# test: a\n1..1\nok 1 - a\nERROR: LeakSanitizer\n' > "$folder/written"
+    printf '# died: it left with exit code 23\n# took: 0.0 one\n' >> "$folder/written"
+    shown 1 << 'END'
+PASS one: a
+FAIL one: its end
+    ERROR: LeakSanitizer
+    it left with exit code 23
+1 passed, 1 failed, 0 skipped
+END
 }
 
 stages()
 {
-    printf '# stage: 0 first\nPASS a: b c\n# took: 12 a: b c\nnoise\nSKIP a: d (none here)\n# stage: 75 second\nFAIL e\n    f\n# took: 3.5 e\n# took: 0.5 g\n' > "$folder/written"
+    printf '# stage: 0 first\nPASS a: b c\n# took: 12 a: b c\nnoise\nSKIP a: d (none here)\n' > "$folder/written"
+    printf '# stage: 75 second\nFAIL e\n    f\n# took: 3.5 e\n# took: 0.5 g\n' >> "$folder/written"
     cat > "$folder/begins" << 'END'
 ---- 0:00 first
 PASS a: b c

@@ -2,8 +2,9 @@
  *
  *     run [--list] [SUBJECT...]
  *
- * Each subject runs in a process of its own, so that a crash, or a hang beyond ONESTEP_TEST_SECONDS, ends that subject alone. ONESTEP_TEST_VARIANT is a word that is put before the
- * subjects' names. Lines for tests/count besides TAP:
+ * Each subject runs in a process of its own: a crash ends that subject alone, and so does a hang, after
+ * ONESTEP_TEST_SECONDS. ONESTEP_TEST_VARIANT is a word that is put before the subjects' names. Lines for tests/count
+ * besides TAP:
  *
  *     # subject: [VARIANT] NAME
  *     # test: NAME             one for each test of a group, before the first of them runs
@@ -39,14 +40,14 @@ static const struct subject subjects[] = {
 };
 enum { N_SUBJECTS = sizeof subjects / sizeof *subjects };
 
-/* For tests/harness.sh; they fail, so they run only where they are named. */
+/* For tests/harness.sh: they fail, so they run only if they are named. */
 static const struct subject faulty[] = {
 #define X(name) { #name, test_##name },
     FAULTY_SUBJECTS(X)
 #undef X
 };
 
-/* How a subject's process ends when it came to its end: no other way out of a process gives these by chance. */
+/* The exit codes of a process that came to its end. Nothing else in a process exits with these. */
 enum { ALL_PASSED = 100, SOME_FAILED = 101 };
 
 static volatile sig_atomic_t running, expired;
@@ -65,14 +66,15 @@ static const struct subject *find(const char *name)
     return subject ? subject : find_in(faulty, sizeof faulty / sizeof *faulty, name);
 }
 
-int run_group(const char *name, const struct CMUnitTest *tests, size_t n, CMFixtureFunction setup, CMFixtureFunction teardown)
+int run_group(const char *name, const struct CMUnitTest *tests, size_t n, CMFixtureFunction setup,
+              CMFixtureFunction teardown)
 {
     for (size_t i = 0; i < n; i++)
         printf("# test: %s\n", tests[i].name);
     return _cmocka_run_group_tests(name, tests, n, setup, teardown);
 }
 
-/* Seconds that a subject may take: far more than any needs on a slow machine. 0: they are no number. */
+/* Seconds that a subject may take, far more than any needs on a slow machine; 0 where what was given is no number. */
 static unsigned limit(void)
 {
     const char *text = getenv("ONESTEP_TEST_SECONDS");
@@ -138,7 +140,8 @@ static double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* Runs it in a process that leads a group of its own: what it has started ends with it. Returns waitpid's status, or -1. */
+/* Runs it in a process that leads a group of its own, so that processes which it has started end with it. Returns
+ * waitpid's status, or -1 where there was no process to be had. */
 static int run_apart(const struct subject *subject, unsigned seconds)
 {
     int status;

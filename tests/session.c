@@ -193,7 +193,8 @@ int session_run(struct session *session)
     if (session->ask_stop_at == 0)
         run_ask_stop(session->run);
     if (session->busy_ns) {
-        session->run->transport.calls->wait(&session->run->transport, run_main_end(session->run), INT64_MAX); /* until the first report is there */
+        struct transport *transport = &session->run->transport;
+        transport->calls->wait(transport, run_main_end(session->run), INT64_MAX); /* until the first report is there */
         door_sleep_until_ns(door_now_ns() + session->busy_ns);
         halt_raise(session->run, &(struct error){ EXIT_OUTPUT, "called off" });
         door_sleep_until_ns(door_now_ns() + session->busy_ns);

@@ -370,7 +370,9 @@ static void test_gpu(void **state)
 int test_ops(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_training), cmocka_unit_test(test_evaluation), ON(test_bf16, "reference"), ON(test_bf16, "onednn"), ON(test_bf16, "onednn-nhwc"), ON(test_fp16, "reference"), cmocka_unit_test(test_nan),
+        cmocka_unit_test(test_training), cmocka_unit_test(test_evaluation),
+        ON(test_bf16, "reference"), ON(test_bf16, "onednn"), ON(test_bf16, "onednn-nhwc"), ON(test_fp16, "reference"),
+        cmocka_unit_test(test_nan),
         cmocka_unit_test(test_moments), cmocka_unit_test(test_wide), cmocka_unit_test(test_tables), cmocka_unit_test(test_gpu),
     };
     return cmocka_run_group_tests_name("ops", tests, NULL, NULL);

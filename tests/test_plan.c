@@ -587,7 +587,9 @@ static void test_out_of_memory(void **state)
 int test_plan(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_graphs), ON(test_random_graphs_in_bf16, "onednn"), ON(test_random_graphs_in_bf16, "onednn-nhwc"), cmocka_unit_test(test_gpu), cmocka_unit_test(test_gpu_adds), cmocka_unit_test(test_gpu_packs), cmocka_unit_test(test_slope), cmocka_unit_test(test_repeats), cmocka_unit_test(test_arena), cmocka_unit_test(test_evaluation_takes_less),
+        cmocka_unit_test(test_random_graphs),
+        ON(test_random_graphs_in_bf16, "onednn"), ON(test_random_graphs_in_bf16, "onednn-nhwc"),
+        cmocka_unit_test(test_gpu), cmocka_unit_test(test_gpu_adds), cmocka_unit_test(test_gpu_packs), cmocka_unit_test(test_slope), cmocka_unit_test(test_repeats), cmocka_unit_test(test_arena), cmocka_unit_test(test_evaluation_takes_less),
         cmocka_unit_test(test_hooks), cmocka_unit_test(test_hook_fails), cmocka_unit_test(test_step_allocates_nothing), cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("plan", tests, NULL, NULL);

@@ -24,10 +24,12 @@
 /* Prints the reason, then skips the test that is running. */
 #define test_skip(reason) do { print_message("# skip: %s\n", reason); skip(); } while (0)
 
-/* As cmocka's, which it calls: says the tests' names first, so that tests/count can name those that a crash kept from running. */
+/* As cmocka's, which it calls. It prints the tests' names first: tests/count names those that did not run after a crash. */
 #undef cmocka_run_group_tests_name
-#define cmocka_run_group_tests_name(name, tests, setup, teardown) run_group(name, tests, sizeof(tests) / sizeof *(tests), setup, teardown)
-int run_group(const char *name, const struct CMUnitTest *tests, size_t n, CMFixtureFunction setup, CMFixtureFunction teardown);
+#define cmocka_run_group_tests_name(name, tests, setup, teardown) \
+    run_group(name, tests, sizeof(tests) / sizeof *(tests), setup, teardown)
+int run_group(const char *name, const struct CMUnitTest *tests, size_t n, CMFixtureFunction setup,
+              CMFixtureFunction teardown);
 
 /* X(name): one row per subject. */
 #define TEST_SUBJECTS(X) \
