@@ -26,9 +26,12 @@ struct kernel_case {
 #define POOL22 { .kind = POOL_MAX, .size = 2, .stride = 2 }
 
 static const struct kernel_case cases[] = {
-    { .name = "lenet conv1, pooled", .in = { 1, 28, 28 }, .conv = { .filters = 20, .size = 5, .stride = 1, .pool = POOL22 }, .no_dinput = true },
-    { .name = "lenet conv2, pooled", .in = { 20, 12, 12 }, .conv = { .filters = 50, .size = 5, .stride = 1, .pool = POOL22 } },
-    { .name = "lenet conv2, pooled, no din", .in = { 20, 12, 12 }, .conv = { .filters = 50, .size = 5, .stride = 1, .pool = POOL22 }, .no_dinput = true },
+    { .name = "lenet conv1, pooled", .in = { 1, 28, 28 }, .conv = { .filters = 20, .size = 5, .stride = 1,
+        .pool = POOL22 }, .no_dinput = true },
+    { .name = "lenet conv2, pooled", .in = { 20, 12, 12 }, .conv = { .filters = 50, .size = 5, .stride = 1,
+        .pool = POOL22 } },
+    { .name = "lenet conv2, pooled, no din", .in = { 20, 12, 12 }, .conv = { .filters = 50, .size = 5, .stride = 1,
+        .pool = POOL22 }, .no_dinput = true },
     { .name = "lenet conv2, relu", .in = { 20, 12, 12 }, .conv = { .filters = 50, .size = 5, .stride = 1, .relu = true } },
     { .name = "lenet fc1, relu", .in = { 50, 4, 4 }, .conv = { .filters = 500, .size = 4, .stride = 1, .relu = true }, .linear = true },
     { .name = "lenet fc2", .in = { 500, 1, 1 }, .conv = { .filters = 10, .size = 1, .stride = 1 }, .linear = true },
@@ -41,11 +44,13 @@ static const struct kernel_case cases[] = {
     { .name = "resnet 3x3, 128 at 16", .in = { 128, 16, 16 }, .conv = { .filters = 128, .size = 3, .stride = 1, .pad = 1, .no_bias = true } },
     { .name = "resnet 3x3, 512 at 4", .in = { 512, 4, 4 }, .conv = { .filters = 512, .size = 3, .stride = 1, .pad = 1, .no_bias = true } },
     { .name = "odd 3x3 pad 1, 20->50 at 13x7", .in = { 20, 13, 7 }, .conv = { .filters = 50, .size = 3, .stride = 1, .pad = 1 } },
-    { .name = "cifar 5x5 pad 2, relu, pooled", .in = { 32, 16, 16 }, .conv = { .filters = 32, .size = 5, .stride = 1, .pad = 2, .relu = true, .pool = POOL22 } },
+    { .name = "cifar 5x5 pad 2, relu, pooled", .in = { 32, 16, 16 }, .conv = { .filters = 32, .size = 5, .stride = 1,
+        .pad = 2, .relu = true, .pool = POOL22 } },
     { .name = "cifar 5x5 pad 2, relu, average 3/2", .in = { 32, 15, 15 },
       .conv = { .filters = 64, .size = 5, .stride = 1, .pad = 2, .relu = true, .pool = { .kind = POOL_AVERAGE, .size = 3, .stride = 2 } } },
     { .name = "odd 7x7 /3 pad 3", .in = { 5, 19, 17 }, .conv = { .filters = 7, .size = 7, .stride = 3, .pad = 3, .relu = true } },
-    { .name = "odd 3x3 /2 pad 1 on 5x3", .in = { 3, 5, 3 }, .conv = { .filters = 13, .size = 3, .stride = 2, .pad = 1, .relu = true, .pool = POOL22 } },
+    { .name = "odd 3x3 /2 pad 1 on 5x3", .in = { 3, 5, 3 }, .conv = { .filters = 13, .size = 3, .stride = 2, .pad = 1,
+        .relu = true, .pool = POOL22 } },
 };
 
 /* One case at one batch: tensors as the plan would bind them, and the same numbers as plain arrays. */

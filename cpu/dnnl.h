@@ -5,8 +5,9 @@
  * binds memory after the constructors, and weights and gradients move from step to step; oneDNN is told only of what moved.
  * Constructors append stages, and where two layouts disagree a reorder goes in between.
  *
- * A tensor's `detail` is the layout (always N, C, H, W) of the operation that made it. With bf16 its elements are bf16, and
- * convolutions and products compute on packed weights in bf16; biases, normalization and every parameter's gradient are fp32.
+ * A tensor's `detail` is the layout (always N, C, H, W) of the operation that made it. With bf16 its elements are
+ * bf16, and convolutions and products compute on packed weights in bf16; biases, normalization and every parameter's
+ * gradient are fp32.
  *
  * oneDNN 2 and oneDNN 3 both will do: cpu/dnnl_version.h is where they differ.
  *
@@ -98,7 +99,8 @@ struct build {
     struct error *error;
 };
 
-/* op_bytes: sizeof a struct that begins with struct onednn_op. -1 when there is no memory: then there is nothing to end. */
+/* op_bytes: sizeof a struct that begins with struct onednn_op. -1 when there is no memory: then there is nothing to
+ * end. */
 int build_begin(struct build *build, size_t op_bytes, const struct op_request *request, struct error *error);
 
 /* Hands the operation over with its output's bytes set, or frees it and returns -1. */
@@ -107,18 +109,21 @@ int build_end(struct build *build, const struct op_calls *calls, struct op **op)
 /* Sticks, unless the status is success. */
 bool build_check(struct build *build, dnnl_status_t status, const char *what);
 
-/* The primitive descriptor that a describe_... makes of these arguments. It lives until build_end; NULL once anything has failed. */
+/* The primitive descriptor that a describe_... makes of these arguments. It lives until build_end; NULL once
+ * anything has failed. */
 #define BUILD_DESCRIBE(build, what, describe, ...) \
     ((build)->failed ? NULL : build_keep(build, describe(&(build)->made, (build)->onednn, __VA_ARGS__), what))
 dnnl_primitive_desc_t build_keep(struct build *build, dnnl_status_t status, const char *what); /* build->made */
 
-/* Layouts; they live and fail in the same way. The last dimension fastest; an activation's: shape, batch and precision of the tensor, or fp32 whatever its precision. */
+/* Layouts; they live and fail in the same way. The last dimension fastest; an activation's: shape, batch and
+ * precision of the tensor, or fp32 whatever its precision. */
 const struct layout *build_plain(struct build *build, int rank, const dnnl_dims_t dims, dnnl_data_type_t type);
 const struct layout *build_any(struct build *build, int rank, const dnnl_dims_t dims, dnnl_data_type_t type);   /* the primitive chooses */
 const struct layout *build_activation(struct build *build, const struct tensor *tensor, dnnl_format_tag_t tag);
 const struct layout *build_floats(struct build *build, const struct tensor *tensor);       /* [B][C][H][W] */
 const struct layout *build_floats_alike(struct build *build, const struct tensor *tensor); /* element for element as the tensor lies */
-const struct layout *build_part(struct build *build, const struct layout *whole, const dnnl_dims_t dims, const dnnl_dims_t offset);
+const struct layout *build_part(struct build *build, const struct layout *whole, const dnnl_dims_t dims,
+                                const dnnl_dims_t offset);
 
 /* The output lies as `layout`. Before anything reads its tensor's. */
 void build_output(struct build *build, const struct layout *layout);
@@ -136,7 +141,8 @@ struct view { struct place place; const struct layout *layout; };
 void build_reorder(struct build *build, struct sequence *sequence, struct view from, struct view to);
 
 /* `from`'s own place when it lies as wanted, otherwise scratch that a reorder has filled. */
-struct place build_converted(struct build *build, struct sequence *sequence, struct view from, const struct layout *want);
+struct place build_converted(struct build *build, struct sequence *sequence, struct view from,
+                             const struct layout *want);
 
 /* Where a primitive that writes as `made` shall put what is meant for `to`: there, or in scratch, from where build_deliver reorders it. */
 struct view build_target(struct build *build, struct view to, const struct layout *made);
@@ -146,7 +152,8 @@ struct place build_scratch(struct build *build, size_t bytes);
 struct place build_saved(struct build *build, size_t bytes);
 
 /* Canonical weights as `want`: in place, or a packed copy that `pack` fills. */
-struct place build_packed(struct build *build, const struct param *param, const struct layout *canonical, const struct layout *want);
+struct place build_packed(struct build *build, const struct param *param, const struct layout *canonical,
+                          const struct layout *want);
 
 /* ---- layouts and places ---- */
 

@@ -83,7 +83,8 @@ int onednn_batchnorm(struct op **op, const struct op_request *request, const str
     self->unbiased = count > 1 ? (float)((double)count / (double)(count - 1)) : 1;
     build_output(&build, layout);
     place_statistics(self, &build);
-    dnnl_primitive_desc_t forward = BUILD_DESCRIBE(&build, "batch normalization, forward", describe_batchnorm, kind, NULL, layout, args->epsilon, flags);
+    dnnl_primitive_desc_t forward = BUILD_DESCRIBE(&build, "batch normalization, forward", describe_batchnorm, kind,
+                                                   NULL, layout, args->epsilon, flags);
     struct place workspace = build_saved(&build, layout_bytes(build_layout(&build, forward, DNNL_ARG_WORKSPACE)));
     const struct binding to_y[] = {
         { DNNL_ARG_SRC, place_data(x) }, { DNNL_ARG_MEAN, self->mean }, { DNNL_ARG_VARIANCE, self->variance },
@@ -92,7 +93,8 @@ int onednn_batchnorm(struct op **op, const struct op_request *request, const str
     };
     build_stage(&build, &self->op.forward, forward, "batch normalization, forward", to_y, 7);
     if (request->training) {
-        dnnl_primitive_desc_t backward = BUILD_DESCRIBE(&build, "batch normalization, backward", describe_batchnorm, dnnl_backward, forward, layout,
+        dnnl_primitive_desc_t backward = BUILD_DESCRIBE(&build, "batch normalization, backward", describe_batchnorm,
+                                                        dnnl_backward, forward, layout,
                                                         args->epsilon, flags);
         struct place dx = request->want_gradient[0] ? place_gradient(x) : build_scratch(&build, layout_bytes(layout));
         const struct binding to_dx[] = {

@@ -40,7 +40,8 @@ static const struct layout *keep(struct build *build, dnnl_status_t status, stru
     return build->layouts[build->n_layouts++] = layout;
 }
 
-static const struct layout *make(struct build *build, int rank, const dnnl_dims_t dims, dnnl_data_type_t type, dnnl_format_tag_t tag)
+static const struct layout *make(struct build *build, int rank, const dnnl_dims_t dims, dnnl_data_type_t type,
+                                 dnnl_format_tag_t tag)
 {
     struct layout *made = NULL;
     dnnl_status_t status = build->failed ? dnnl_success : layout_make(&made, rank, dims, type, tag);
@@ -79,7 +80,8 @@ const struct layout *build_floats_alike(struct build *build, const struct tensor
     return keep(build, status, made);
 }
 
-const struct layout *build_part(struct build *build, const struct layout *whole, const dnnl_dims_t dims, const dnnl_dims_t offset)
+const struct layout *build_part(struct build *build, const struct layout *whole, const dnnl_dims_t dims,
+                                const dnnl_dims_t offset)
 {
     struct layout *made = NULL;
     dnnl_status_t status = build->failed ? dnnl_success : layout_part(&made, whole, dims, offset);
@@ -97,7 +99,8 @@ const struct layout *build_layout(const struct build *build, dnnl_primitive_desc
     return build->failed ? NULL : layout_of_argument(desc, arg);
 }
 
-static void append_arg(struct build *build, struct stage *stage, int arg, struct place place, const struct layout *layout)
+static void append_arg(struct build *build, struct stage *stage, int arg, struct place place,
+                       const struct layout *layout)
 {
     dnnl_memory_t memory = NULL;
     ASSERT(stage->n_args < STAGE_ARGS);
@@ -143,13 +146,15 @@ void build_reorder(struct build *build, struct sequence *sequence, struct view f
 {
     static const char what[] = "reorder";
     dnnl_primitive_desc_t desc = NULL;
-    if (build->failed || !build_check(build, describe_reorder(&desc, build->onednn, build->onednn->attr, from.layout, to.layout), what))
+    if (build->failed || !build_check(build, describe_reorder(&desc, build->onednn, build->onednn->attr, from.layout,
+                                                              to.layout), what))
         return;
     build_stage(build, sequence, desc, what, (const struct binding[]){ { DNNL_ARG_FROM, from.place }, { DNNL_ARG_TO, to.place } }, 2);
     dnnl_primitive_desc_destroy(desc);
 }
 
-struct place build_converted(struct build *build, struct sequence *sequence, struct view from, const struct layout *want)
+struct place build_converted(struct build *build, struct sequence *sequence, struct view from,
+                             const struct layout *want)
 {
     if (build->failed || layouts_agree(from.layout, want))
         return from.place;
@@ -171,7 +176,8 @@ void build_deliver(struct build *build, struct sequence *sequence, struct view f
         build_reorder(build, sequence, from, to);
 }
 
-struct place build_packed(struct build *build, const struct param *param, const struct layout *canonical, const struct layout *want)
+struct place build_packed(struct build *build, const struct param *param, const struct layout *canonical,
+                          const struct layout *want)
 {
     struct onednn_op *op = build->op;
     struct place weights = place_param(PLACE_WEIGHT, param);

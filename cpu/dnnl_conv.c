@@ -31,13 +31,15 @@ static void describe(struct geometry *geometry, struct build *build, const struc
     geometry->window = (struct window){
         .stride = { args->stride, args->stride },
         .before = { args->pad, args->pad },
-        .after = { padding_after(in.h, out.h, args->size, args->stride, args->pad), padding_after(in.w, out.w, args->size, args->stride, args->pad) },
+        .after = { padding_after(in.h, out.h, args->size, args->stride, args->pad),
+                   padding_after(in.w, out.w, args->size, args->stride, args->pad) },
     };
 }
 
 /* oneDNN offers its brgemm kernels first, but with fewer input channels than a vector has lanes the direct ones behind them take half
  * the time (1 channel of 28x28 to 20, batch 64: 370 us against 570 us; 3 of 32x32 to 64: 1.2 ms against 2.3 ms).
- * And oneDNN 2.6's bf16 kernel for 1x1 filters is wrong in NHWC where it sums over an odd number of channels. `summed`: channels of what
+ * And oneDNN 2.6's bf16 kernel for 1x1 filters is wrong in NHWC where it sums over an odd number of channels.
+ * `summed`: channels of what
  * the kernel reads. */
 static bool is_unwanted(const char *kernel, int summed)
 {
@@ -79,7 +81,8 @@ static void backward_weights(struct build *build, const struct geometry *g, dnnl
     if (build->failed)
         return;
     const struct layout *made = build_layout(build, desc, DNNL_ARG_DIFF_WEIGHTS);
-    struct view dw = { place_param(PLACE_DWEIGHT, request->params[0]), g->canonical }, packed = build_target(build, dw, made);
+    struct view dw = { place_param(PLACE_DWEIGHT, request->params[0]), g->canonical };
+    struct view packed = build_target(build, dw, made);
     const struct binding bindings[] = {
         { DNNL_ARG_SRC, build_converted(build, sequence, view_data(x), build_layout(build, desc, DNNL_ARG_SRC)) },
         { DNNL_ARG_DIFF_DST, build_converted(build, sequence, view_gradient(request->output), build_layout(build, desc, DNNL_ARG_DIFF_DST)) },
@@ -100,8 +103,10 @@ static void backward_data(struct build *build, const struct geometry *g, dnnl_pr
     dnnl_primitive_desc_t desc = BUILD_DESCRIBE(build, what, describe_conv_data, hint, &g->layouts, &g->window, &wish);
     if (build->failed)
         return;
-    const struct layout *w = build_layout(build, desc, DNNL_ARG_WEIGHTS), *made = build_layout(build, desc, DNNL_ARG_DIFF_SRC);
-    struct place weights = layouts_agree(w, packed->layout) ? packed->place : build_packed(build, request->params[0], g->canonical, w);
+    const struct layout *w = build_layout(build, desc, DNNL_ARG_WEIGHTS);
+    const struct layout *made = build_layout(build, desc, DNNL_ARG_DIFF_SRC);
+    struct place weights = layouts_agree(w, packed->layout) ? packed->place
+        : build_packed(build, request->params[0], g->canonical, w);
     struct view dx = build_target(build, view_gradient(x), made);
     const struct binding bindings[] = {
         { DNNL_ARG_DIFF_DST, build_converted(build, sequence, view_gradient(request->output), build_layout(build, desc, DNNL_ARG_DIFF_DST)) },

@@ -25,7 +25,8 @@ int onednn_check(dnnl_status_t status, const char *what, struct error *error)
 {
     if (status == dnnl_success)
         return 0;
-    return fail(error, status == dnnl_out_of_memory ? EXIT_MEMORY : EXIT_DEVICE, "cpu: oneDNN: %s: %s", what, dnnl_status2str(status));
+    return fail(error, status == dnnl_out_of_memory ? EXIT_MEMORY : EXIT_DEVICE, "cpu: oneDNN: %s: %s", what,
+                dnnl_status2str(status));
 }
 
 static void engine_close(struct onednn *onednn)

@@ -43,7 +43,8 @@ static void split_gradient(struct build *build)
         const dnnl_dims_t dims = { x->batch, x->shape.c, x->shape.h, x->shape.w };
         const struct layout *part = build_part(build, build->op->layout, dims, offset);
         if (request->want_gradient[i])
-            build_reorder(build, &build->op->backward, (struct view){ place_gradient(request->output), part }, view_gradient(x));
+            build_reorder(build, &build->op->backward, (struct view){ place_gradient(request->output), part },
+                          view_gradient(x));
         offset[1] += x->shape.c;
     }
 }
@@ -61,7 +62,8 @@ int onednn_concat(struct op **op, const struct op_request *request, struct error
         layouts[i] = tensor_layout(request->inputs[i]);
         bindings[i + 1] = (struct binding){ DNNL_ARG_MULTIPLE_SRC + i, place_data(request->inputs[i]) };
     }
-    const struct layout *want = build.onednn->nhwc || !blocks_join(request) ? build_activation(&build, request->output, dnnl_nhwc) : NULL;
+    const struct layout *want = build.onednn->nhwc || !blocks_join(request) 
+        ? build_activation(&build, request->output, dnnl_nhwc) : NULL;
     dnnl_primitive_desc_t join = BUILD_DESCRIBE(&build, what, describe_concat, want, request->n_inputs, layouts);
     build_output(&build, build_layout(&build, join, DNNL_ARG_DST));
     build_stage(&build, &build.op->forward, join, what, bindings, request->n_inputs + 1);

@@ -73,7 +73,8 @@ static void backward_data(struct build *build, const struct product *p, dnnl_pri
     struct sequence *sequence = &build->op->backward;
     dnnl_primitive_desc_t desc = BUILD_DESCRIBE(build, what, describe_product_data, hint, &p->layouts);
     const struct layout *w = build_layout(build, desc, DNNL_ARG_WEIGHTS);
-    struct place weights = build->failed || layouts_agree(w, packed->layout) ? packed->place : build_packed(build, request->params[0], p->canonical, w);
+    struct place weights = build->failed || layouts_agree(w, packed->layout) ? packed->place
+        : build_packed(build, request->params[0], p->canonical, w);
     struct view dx = build_target(build, view_gradient(x), p->columns);
     const struct binding bindings[] = {
         { DNNL_ARG_DIFF_DST, place_gradient(request->output) },

@@ -2,7 +2,8 @@
  * 15 % off backward. */
 #include "cpu/dnnl.h"
 
-static void forward(struct build *build, const struct layout *floats, dnnl_primitive_desc_t desc, struct place workspace)
+static void forward(struct build *build, const struct layout *floats, dnnl_primitive_desc_t desc,
+                    struct place workspace)
 {
     const struct tensor *x = build->request->inputs[0], *y = build->request->output;
     struct sequence *sequence = &build->op->forward;
@@ -14,7 +15,8 @@ static void forward(struct build *build, const struct layout *floats, dnnl_primi
     build_deliver(build, sequence, made, to);
 }
 
-static void backward(struct build *build, const struct layout *floats, dnnl_primitive_desc_t desc, struct place workspace)
+static void backward(struct build *build, const struct layout *floats, dnnl_primitive_desc_t desc,
+                     struct place workspace)
 {
     const struct tensor *x = build->request->inputs[0], *y = build->request->output;
     struct sequence *sequence = &build->op->backward;
@@ -39,11 +41,13 @@ int onednn_lrn(struct op **op, const struct op_request *request, const struct lr
         return -1;
     build_output(&build, tensor_layout(request->inputs[0]));
     const struct layout *floats = build_floats_alike(&build, request->inputs[0]);
-    dnnl_primitive_desc_t desc = BUILD_DESCRIBE(&build, "response normalization, forward", describe_lrn, kind, NULL, floats, &response);
+    dnnl_primitive_desc_t desc = BUILD_DESCRIBE(&build, "response normalization, forward", describe_lrn, kind, NULL,
+                                                floats, &response);
     struct place workspace = build_saved(&build, layout_bytes(build_layout(&build, desc, DNNL_ARG_WORKSPACE)));
     forward(&build, floats, desc, workspace);
     if (request->training && request->want_gradient[0]) {
-        desc = BUILD_DESCRIBE(&build, "response normalization, backward", describe_lrn, dnnl_backward, desc, floats, &response);
+        desc = BUILD_DESCRIBE(&build, "response normalization, backward", describe_lrn, dnnl_backward, desc, floats,
+                              &response);
         backward(&build, floats, desc, workspace);
     }
     return build_end(&build, &calls, op);

@@ -68,13 +68,15 @@ int onednn_pool(struct op **op, const struct op_request *request, const struct p
     self->y = y;
     describe(&w, &build, args);
     const struct layout *want = build_activation(&build, y, build.onednn->nhwc ? dnnl_nhwc : dnnl_format_tag_any);
-    dnnl_primitive_desc_t forward = BUILD_DESCRIBE(&build, "pooling, forward", describe_pool, kind, NULL, alg, tensor_layout(x), want, &w);
+    dnnl_primitive_desc_t forward = BUILD_DESCRIBE(&build, "pooling, forward", describe_pool, kind, NULL, alg,
+                                                   tensor_layout(x), want, &w);
     struct place workspace = build_saved(&build, layout_bytes(build_layout(&build, forward, DNNL_ARG_WORKSPACE)));
     build_output(&build, build_layout(&build, forward, DNNL_ARG_DST));
     const struct binding to_y[] = { { DNNL_ARG_SRC, place_data(x) }, { DNNL_ARG_DST, place_data(y) }, { DNNL_ARG_WORKSPACE, workspace } };
     build_stage(&build, &build.op->forward, forward, "pooling, forward", to_y, 3);
     if (request->training && request->want_gradient[0]) {
-        dnnl_primitive_desc_t backward = BUILD_DESCRIBE(&build, "pooling, backward", describe_pool, dnnl_backward, forward, alg,
+        dnnl_primitive_desc_t backward = BUILD_DESCRIBE(&build, "pooling, backward", describe_pool, dnnl_backward,
+                                                        forward, alg,
                                                         tensor_layout(x), tensor_layout(y), &w);
         const struct binding to_dx[] = {
             { DNNL_ARG_DIFF_DST, place_gradient(y) }, { DNNL_ARG_WORKSPACE, workspace }, { DNNL_ARG_DIFF_SRC, place_gradient(x) },

@@ -8,7 +8,8 @@
 static void *memory_of(const struct tensor *tensor, bool gradient) { return gradient ? tensor->gradient : tensor->data; }
 
 /* Both layouts are of the same N, C, H, W, which oneDNN can always reorder. */
-static void reorder(const struct onednn *onednn, void *from, const struct layout *have, void *to, const struct layout *want)
+static void reorder(const struct onednn *onednn, void *from, const struct layout *have, void *to,
+                    const struct layout *want)
 {
     dnnl_primitive_desc_t desc = NULL;
     dnnl_primitive_t primitive = NULL;

@@ -33,7 +33,8 @@ static void normalize(const struct reference_op *self, size_t start, size_t plan
     const float *x = (const float *)self->request.inputs[0]->data + start;
     float *y = (float *)self->request.output->data + start;
     for (int c = 0; c < channels; c++)
-        y[(size_t)c * plane] = (float)((double)x[(size_t)c * plane] * elementary_pow(base(args, x, c, channels, plane), -(double)args->beta));
+        y[(size_t)c * plane] = (float)((double)x[(size_t)c * plane] 
+            * elementary_pow(base(args, x, c, channels, plane), -(double)args->beta));
 }
 
 static int forward(struct op *op, const struct step *step, struct error *error)
@@ -47,7 +48,8 @@ static double gradient(const struct lrn_args *args, const float *x, const float 
 {
     double beta = (double)args->beta, spread = 0;
     for (int i = from(args, c); i < to(args, c, channels); i++)
-        spread += (double)dy[(size_t)i * plane] * (double)x[(size_t)i * plane] * elementary_pow(base(args, x, i, channels, plane), -beta - 1);
+        spread += (double)dy[(size_t)i * plane] * (double)x[(size_t)i * plane] 
+            * elementary_pow(base(args, x, i, channels, plane), -beta - 1);
     double own = (double)dy[(size_t)c * plane] * elementary_pow(base(args, x, c, channels, plane), -beta);
     return own - 2 * (double)args->alpha * beta / args->size * (double)x[(size_t)c * plane] * spread;
 }

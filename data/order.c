@@ -28,7 +28,8 @@ int64_t order_at(uint64_t seed, int64_t epoch, int64_t n, int64_t position)
     int half_bits = 1;
     while (half_bits < 31 && (int64_t)1 << 2 * half_bits < n)
         half_bits++;
-    struct cipher cipher = { philox_key(seed, purpose_order), (uint64_t)epoch, half_bits, ((uint32_t)1 << half_bits) - 1 };
+    struct cipher cipher = { philox_key(seed, purpose_order), (uint64_t)epoch, half_bits,
+        ((uint32_t)1 << half_bits) - 1 };
     /* The domain is less than four times n (but for n < 4), so the walk takes less than four steps on average; it ends because
      * a permutation's cycles are closed and this one contains `position`. */
     uint64_t x = (uint64_t)position;

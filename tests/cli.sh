@@ -215,7 +215,7 @@ unknown_names()
     refuse 2 'small.ini: [net] name: unknown network "lent"; the nearest is "lenet"' train small.ini --set net.name=lent
     refuse 2 'small.ini: [net] name: vgg16-bn: want images of 32 x 32, got 28 x 28' train small.ini --set net.name=vgg16-bn
     refuse 2 'small.ini: [data] dataset: want one of mnist, cifar10, synthetic, synthetic-cifar10, synthetic-imagenet, found "minst"; the nearest is mnist' train small.ini --set data.dataset=minst
-    refuse 2 '[cpu] backend: this build has no lane, the nearest is lanes' train small.ini --set cpu.backend=lane
+    refuse 2 '[cpu] backend: this build has no "lane", the nearest is lanes' train small.ini --set cpu.backend=lane
     refuse 2 'small.ini: [workers] devices: want auto, cpu or a list as cuda:0,0,1, got "gpu"' train small.ini --set workers.devices=gpu
     refuse 2 'small.ini: [workers] server: without GPUs want auto, got "host"' train small.ini --set workers.devices=cpu --set workers.server=host
 }

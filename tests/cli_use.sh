@@ -69,7 +69,7 @@ wrong_eval_words()
     refuse 2 'eval: --threads: want 1..256, got "0"' eval $weights --threads 0
     refuse 2 'eval: --threads: want 1..256, got "2x"' eval $weights --threads 2x
     refuse 2 '--set: [data] has no key "test_limt", the nearest is test_limit' eval $weights --set data.test_limt=5
-    refuse 2 '[cpu] backend: this build has no lane, the nearest is lanes' eval $weights --set cpu.backend=lane
+    refuse 2 '[cpu] backend: this build has no "lane", the nearest is lanes' eval $weights --set cpu.backend=lane
 }
 
 wrong_eval_inputs()

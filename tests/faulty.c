@@ -58,7 +58,8 @@ static int broken(void **state)
 static int run_second(const char *name, CMUnitTestFunction second, const char *second_name, CMFixtureFunction setup)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(passes), { second_name, second, NULL, NULL, NULL }, cmocka_unit_test(is_skipped), cmocka_unit_test(passes),
+        cmocka_unit_test(passes), { second_name, second, NULL, NULL, NULL },
+        cmocka_unit_test(is_skipped), cmocka_unit_test(passes),
     };
     return cmocka_run_group_tests_name(name, tests, setup, NULL);
 }

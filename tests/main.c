@@ -27,7 +27,7 @@
 /* Read by the sanitizers, when the build has one: a size that no machine has must fail as it does without them. */
 const char *__asan_default_options(void);
 const char *__tsan_default_options(void);
-/* The frames that this option keeps apart are not aligned to 64 bytes, as vectors of sixteen floats need: seen with gcc 14, which has it on. */
+/* gcc 14 switches the option on by default, and its frames are not aligned to the 64 bytes of sixteen floats. */
 const char *__asan_default_options(void) { return "allocator_may_return_null=1:detect_stack_use_after_return=0"; }
 const char *__tsan_default_options(void) { return "allocator_may_return_null=1"; }
 

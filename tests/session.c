@@ -66,7 +66,8 @@ static void build_normed(struct graph *n, const struct network_request *request)
 static void build_graph(struct session *session)
 {
     const struct dataset *data = &session->train;
-    const struct network_request request = { .input = { .c = data->channels, .h = data->height, .w = data->width, .mean = { 0.1f }, .std = { 0.3f } }, .classes = data->classes };
+    const struct network_request request = { .input = { .c = data->channels, .h = data->height, .w = data->width,
+        .mean = { 0.1f }, .std = { 0.3f } }, .classes = data->classes };
     const char *name = session->config.net.name;
     bool small = strcmp(name, "small") == 0;
     if (!small && strcmp(name, "normed") != 0) {

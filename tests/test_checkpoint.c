@@ -40,7 +40,8 @@ static void make(struct made *made, const char *const *settings)
     size_t n;
     uint64_t length;
     *made = (struct made){ .folder = "/tmp/onestep-checkpoint-XXXXXX" };
-    made->settings = settings_join(LIST("train.iterations=16", "net.name=normed", "checkpoint.every=7 iterations", "train.evaluate_every=0.2"), settings);
+    made->settings = settings_join(LIST("train.iterations=16", "net.name=normed", "checkpoint.every=7 iterations",
+                                        "train.evaluate_every=0.2"), settings);
     assert_non_null(mkdtemp(made->folder));
     session_open(&session, made->settings.rows);
     session.kept = made;

@@ -146,7 +146,8 @@ static void a_disturbed_choice_is_told(void **state)
     char words[128];
     naps = 1000000;
     char *said = stderr_of(choose_among_two, &choice);
-    assert_string_equal(said, "onestep: the machine is busy: napping in fp32 is chosen by the processor time of a step, "
+    assert_string_equal(said,
+                        "onestep: the machine is busy: napping in fp32 is chosen by the processor time of a step, "
                               "and not remembered\n");
     free(said);
     assert_int_equal(choice.source, CHOICE_DISTURBED);

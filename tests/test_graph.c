@@ -211,11 +211,13 @@ static void test_he_init(void **state)
     graph_release(&graph);
 }
 
-/* The first weights to the last bit, whatever the machine, the compiler and the C library: LeNet draws uniform numbers, VGG-16 normal ones. */
+/* The first weights to the last bit, whatever the machine, the compiler and the C library: LeNet draws uniform
+ * numbers, VGG-16 normal ones. */
 static void test_init_same_everywhere(void **state)
 {
     (void)state;
-    const struct network_request gray = { .input = { .c = 1, .h = 28, .w = 28 }, .classes = 10 }, coloured = { .input = { .c = 3, .h = 32, .w = 32 }, .classes = 10 };
+    const struct network_request gray = { .input = { .c = 1, .h = 28, .w = 28 }, .classes = 10 };
+    const struct network_request coloured = { .input = { .c = 3, .h = 32, .w = 32 }, .classes = 10 };
     const struct { const char *net; const struct network_request *request; uint64_t want; } rows[] = {
         { "lenet", &gray, 0x8f92639aa5d62ac6 }, { "vgg16-bn", &coloured, 0xfbd413cc4456a860 },
     };
@@ -231,7 +233,8 @@ static void test_init_same_everywhere(void **state)
             got = (got ^ bits) * 0x100000001b3u;
         }
         if (got != rows[i].want)
-            fail_msg("%s: first weights sum up to 0x%llx here, elsewhere to 0x%llx", rows[i].net, (unsigned long long)got, (unsigned long long)rows[i].want);
+            fail_msg("%s: first weights sum up to 0x%llx here, elsewhere to 0x%llx", rows[i].net,
+                     (unsigned long long)got, (unsigned long long)rows[i].want);
         door_free(values);
         graph_release(&graph);
     }

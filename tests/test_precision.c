@@ -191,7 +191,8 @@ static void step_is_near(void **state, enum precision precision)
     struct outcome exact, rounded;
     lenet_step(&exact, &backend_reference, PRECISION_FP32, 4);
     lenet_step(&rounded, backend, precision, 4);
-    double logits = off(exact.logits, rounded.logits, exact.n_logits), gradient = off(exact.gradient, rounded.gradient, exact.n);
+    double logits = off(exact.logits, rounded.logits, exact.n_logits);
+    double gradient = off(exact.gradient, rounded.gradient, exact.n);
     if (!(logits > 0x1p-14 && logits < formats[precision].few && gradient > 0x1p-14 && gradient < formats[precision].more))
         fail_msg("logits off by %g, gradient by %g", logits, gradient);
     assert_true(all_are(precision, rounded.logits, rounded.n_logits));
@@ -214,7 +215,8 @@ static void scale_changes_no_bit(void **state, enum precision precision)
         network_step(&scaled, names[k], backend, precision, 4, 1024);
         for (size_t j = 0; j < plain.n; j++)
             if (plain.gradient[j] != scaled.gradient[j])
-                fail_msg("%s: gradient %zu is %a, scaled %a", names[k], j, (double)plain.gradient[j], (double)scaled.gradient[j]);
+                fail_msg("%s: gradient %zu is %a, scaled %a", names[k], j, (double)plain.gradient[j],
+                         (double)scaled.gradient[j]);
         outcome_free(&plain);
         outcome_free(&scaled);
     }
@@ -238,7 +240,8 @@ static void residual_blocks_in_fp16(void **state)
     struct outcome exact, rounded;
     network_step(&exact, "resnet20", &backend_reference, PRECISION_FP32, 4, 0);
     network_step(&rounded, "resnet20", &backend_reference, PRECISION_FP16, 4, 1024);
-    double logits = off(exact.logits, rounded.logits, exact.n_logits), gradient = off(exact.gradient, rounded.gradient, exact.n);
+    double logits = off(exact.logits, rounded.logits, exact.n_logits);
+    double gradient = off(exact.gradient, rounded.gradient, exact.n);
     if (!(logits > 0x1p-14 && logits < 0x1p-6 && gradient > 0x1p-14 && gradient < 0x1p-3))
         fail_msg("logits off by %g, gradient by %g", logits, gradient);
     assert_true(all_are(PRECISION_FP16, rounded.logits, rounded.n_logits));
@@ -312,8 +315,10 @@ static bool same(const struct backend *backend, const char *const *first, const 
 static void runs_repeat_and_the_warmup_is_ssgd(void **state)
 {
     const struct backend *backend = backend_or_skip(state, PRECISION_BF16);
-    assert_true(same(backend, LIST(BF16, "workers.count=3"), LIST(BF16, "workers.count=3", "data.loader_threads=1", "train.bucket_kib=4")));
-    assert_true(same(backend, LIST(BF16, "workers.count=1"), LIST(BF16, "workers.count=1", "train.algorithm=odsgd", "odsgd.warmup=30")));
+    assert_true(same(backend, LIST(BF16, "workers.count=3"), LIST(BF16, "workers.count=3", "data.loader_threads=1",
+                                                                  "train.bucket_kib=4")));
+    assert_true(same(backend, LIST(BF16, "workers.count=1"), LIST(BF16, "workers.count=1", "train.algorithm=odsgd",
+                                                                  "odsgd.warmup=30")));
     assert_false(same(backend, LIST(BF16, "workers.count=1"), LIST(BF16, "workers.count=1", "train.precision=fp32")));
 }
 
@@ -322,7 +327,8 @@ static void a_run_learns_as_well(void **state)
 {
     const struct backend *backend = backend_or_skip(state, PRECISION_BF16);
     const char *const common[] = { "train.iterations=60", "data.limit=2000", "data.test_limit=500", "data.batch=16", "optimizer.momentum=0.9", NULL };
-    struct settings wide = settings_join(common, LIST("train.precision=fp32")), narrow = settings_join(common, LIST("train.precision=bf16"));
+    struct settings wide = settings_join(common, LIST("train.precision=fp32"));
+    struct settings narrow = settings_join(common, LIST("train.precision=bf16"));
     double expected, loss;
     size_t n;
     free(trained_on(backend, wide.rows, &n, &expected));
@@ -364,7 +370,8 @@ int test_precision(void)
         cmocka_unit_test(every_bf16_is_itself), cmocka_unit_test(rounds_to_nearest_even), cmocka_unit_test(a_nan_stays_one),
         cmocka_unit_test(every_fp16_is_itself), cmocka_unit_test(fp16_rounds_to_nearest_even),
         ON_THOSE(a_step_in_bf16_is_near_that_in_fp32), ON(a_step_in_fp16_is_near_that_in_fp32, "reference"),
-        ON_THOSE(a_loss_scale_changes_no_bit_in_fp32), ON(a_loss_scale_changes_no_bit_in_fp32, "lanes"), ON_THOSE(a_loss_scale_changes_no_bit_in_bf16),
+        ON_THOSE(a_loss_scale_changes_no_bit_in_fp32), ON(a_loss_scale_changes_no_bit_in_fp32, "lanes"),
+        ON_THOSE(a_loss_scale_changes_no_bit_in_bf16),
         cmocka_unit_test(residual_blocks_in_fp16), cmocka_unit_test(fp16_wants_a_loss_scale),
         ON(activations_take_half_the_memory, "onednn"), ON(activations_take_half_the_memory, "onednn-nhwc"),
         ON_THOSE(runs_repeat_and_the_warmup_is_ssgd), ON_THOSE(a_run_learns_as_well), cmocka_unit_test(what_is_not_offered_is_refused),

@@ -101,7 +101,8 @@ static void assert_goes_on(const char *const *settings, struct copy *copy, struc
 
 static void assert_resumes(const char *const *settings, const char *every)
 {
-    struct settings all = settings_join(LIST("train.iterations=30", "workers.jitter=0.5", "net.name=normed", "train.evaluate_every=0.25", every), settings);
+    struct settings all = settings_join(LIST("train.iterations=30", "workers.jitter=0.5", "net.name=normed",
+                                             "train.evaluate_every=0.25", every), settings);
     struct session whole;
     struct kept kept = { 0 };
     session_open(&whole, all.rows);

@@ -191,7 +191,8 @@ static void a_replay_can_be_stopped(void **state)
     for (int i = 0; i < BUCKETS * PUSHES; i++)
         order[i] = (struct service_record){ (uint32_t)(i % BUCKETS), i / BUCKETS >= ALONE, i / BUCKETS };
     assert_int_equal(service_write(&alone, record->path, &error), 0);
-    session_open(&session, (const char *const[]){ "train.algorithm=asgd", "data.prefetch=100", "link.bandwidth_gbps=100", "link.latency_us=20000", NULL });
+    session_open(&session, (const char *const[]){ "train.algorithm=asgd", "data.prefetch=100",
+        "link.bandwidth_gbps=100", "link.latency_us=20000", NULL });
     session_set(&session, "async.order=replay");
     session_set(&session, "async.replay=%s", record->path);
     session.ask_stop_at = 1;

@@ -24,7 +24,8 @@
 /* Prints the reason, then skips the test that is running. */
 #define test_skip(reason) do { print_message("# skip: %s\n", reason); skip(); } while (0)
 
-/* As cmocka's, which it calls. It prints the tests' names first: tests/count names those that did not run after a crash. */
+/* As cmocka's, which it calls. It prints the tests' names first: tests/count names those that did not run after a
+ * crash. */
 #undef cmocka_run_group_tests_name
 #define cmocka_run_group_tests_name(name, tests, setup, teardown) \
     run_group(name, tests, sizeof(tests) / sizeof *(tests), setup, teardown)

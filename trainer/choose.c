@@ -63,7 +63,7 @@ static int find_backend(const struct backend **backend, const char *name, struct
         }
     }
     names[n] = NULL;
-    return fail(error, EXIT_USAGE, "[cpu] backend: this build has no %s, the nearest is %s", name, nearest_name(name, names));
+    return fail(error, EXIT_USAGE, "[cpu] backend: this build has no \"%s\", the nearest is %s", name, nearest_name(name, names));
 }
 
 /* fp16 is asked for by name: its gradients may overflow, which the others' do not. */

@@ -22,7 +22,8 @@ void straggler_draw(struct worker *worker)
     worker->stretch = slowdown->values[slowdown->n == 1 ? 0 : worker->number];
     if (config->workers.jitter > 0) {
         struct philox_block block = philox(philox_key((uint64_t)config->train.seed, hash_name("jitter")), (uint64_t)worker->number, (uint64_t)worker->iteration);
-        worker->stretch *= 1 - config->workers.jitter * elementary_log(1 - uniform_double(block.word[0], block.word[1]));
+        worker->stretch *= 1 - config->workers.jitter
+            * elementary_log(1 - uniform_double(block.word[0], block.word[1]));
     }
 }
 
