@@ -5,7 +5,7 @@
 #include "nets/backend.h"
 
 extern const struct backend backend_reference; /* plain loops over NCHW: the definition of every operation */
-extern const struct backend backend_lanes;     /* own kernels, sixteen samples to a vector: activations [B/16][C][H][W][16] */
+extern const struct backend backend_lanes;     /* own kernels, samples side by side in a vector (lanes.h) */
 #ifdef HAVE_ONEDNN
 extern const struct backend backend_onednn;      /* oneDNN, the layout each primitive likes best */
 extern const struct backend backend_onednn_nhwc; /* oneDNN, NHWC throughout */

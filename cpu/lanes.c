@@ -27,7 +27,7 @@ static void accumulate(struct device *device, const struct tensor *to, const str
     float *sum = to->gradient;
     const float *more = from->gradient;
     for (size_t i = 0; i < to->bytes / sizeof *sum; i += LANES)
-        v16_store(sum + i, v16_load(sum + i) + v16_load(more + i));
+        vec_store(sum + i, vec_load(sum + i) + vec_load(more + i));
 }
 
 static void tensor_out(struct device *device, const struct tensor *tensor, bool gradient, float *nchw)
@@ -55,7 +55,7 @@ static bool offers(enum precision precision) { return precision == PRECISION_FP3
 
 const struct backend backend_lanes = {
     .name = "lanes",
-    .help = "own kernels, sixteen samples to a vector",
+    .help = "own kernels, samples side by side in a vector",
     .fusions = { .conv_relu = true, .conv_pool = true, .linear_relu = true, .batchnorm_add = true, .batchnorm_relu = true, .add_relu = true },
     .offers = offers,
     .device_open = cpu_device_open,

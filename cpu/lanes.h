@@ -1,28 +1,35 @@
-/* The lanes backend: what its files share. Inside cpu/ only.
+/* The lanes backend: what its files share. Inside cpu/ only. They are compiled once for each instruction set (isa.h).
  *
- * Sixteen samples lie side by side in one vector: an activation is [groups][C][H][W][16] floats, groups = ceil(B/16), one vector a
- * value. So a kernel broadcasts one weight and multiplies sixteen samples: weights are read where they are, in the canonical vector,
- * channel counts need no padding, nothing is shuffled, and flattening is free. The lanes that fill up the last group are zero at the
- * input and get no gradient from the loss, and so add nothing to any weight's gradient. */
+ * Samples lie side by side in one vector, LANES of them make a block: an activation is [blocks][C][H][W][LANES] floats, one vector a value.
+ * So a kernel broadcasts one weight and multiplies a vector of samples: weights are read where they are, in the canonical vector,
+ * channel counts need no padding, nothing is shuffled, and flattening is free.
+ *
+ * Sixteen samples make a group, PARTS blocks; a batch is filled up to whole groups. What is summed over samples is summed group by group
+ * in one order (vec_parts, vec_sum), so that all instruction sets with a fused multiply-add give the same bits. The lanes beyond the
+ * batch are zero at the input and get no gradient from the loss, and so add nothing to any weight's gradient. */
 #ifndef CPU_LANES_H
 #define CPU_LANES_H
 
 #include "cpu/vector.h"
 #include "nets/backend.h"
 
-static inline int lanes_groups(int batch) { return (batch + LANES - 1) / LANES; }
+static inline int lanes_groups(int batch) { return (batch + GROUP - 1) / GROUP; }
+static inline int lanes_blocks(int batch) { return lanes_groups(batch) * PARTS; }
 
-/* Floats of one group. */
+/* Floats of one block. */
 static inline size_t lanes_count(struct shape shape) { return shape_count(shape) * LANES; }
 
-static inline size_t lanes_bytes(struct shape shape, int batch) { return (size_t)lanes_groups(batch) * lanes_count(shape) * sizeof(float); }
+static inline size_t lanes_bytes(struct shape shape, int batch) { return (size_t)lanes_blocks(batch) * lanes_count(shape) * sizeof(float); }
 
-/* Lanes of a group that hold samples of the batch, as a mask. */
-static inline uint16_t lanes_filled(int batch, int group)
+/* Lanes of a block that hold samples of the batch. */
+static inline lane_mask lanes_filled(int batch, int block)
 {
-    int left = batch - group * LANES;
-    return left >= LANES ? 0xffff : (uint16_t)((1u << left) - 1);
+    const int left = batch - block * LANES;
+    return mask_of(left >= LANES ? ALL_BITS : left > 0 ? (1u << left) - 1 : 0);
 }
+
+/* The stored bits of n vectors, in bytes. */
+static inline size_t lanes_bits_bytes(size_t n) { return n * sizeof(lane_bits); }
 
 /* A zeroed operation of `bytes`, `struct op` first; its output gets this backend's layout. EXIT_MEMORY. */
 void *lanes_op_new(size_t bytes, const struct op_calls *calls, const struct op_request *request, struct error *error);

@@ -12,17 +12,21 @@ static int forward(struct op *op, const struct step *step, struct error *error)
 {
     (void)step, (void)error;
     const struct add *add = (const struct add *)op;
-    const size_t n = add->out->bytes / sizeof(v16);
+    const size_t n = add->out->bytes / sizeof(vec);
     const float *x = add->in[0]->data, *y = add->n_inputs > 1 ? add->in[1]->data : NULL;
     float *out = add->out->data;
-    uint16_t *masks = op->saved, mask;
+    lane_bits *bits = op->saved;
     for (size_t i = 0; i < n; i++) {
-        v16 a = v16_load(x + i * LANES);
+        vec a = vec_load(x + i * LANES);
         if (y)
-            a += v16_load(y + i * LANES);
-        if (add->relu)
-            a = v16_relu(a, add->keep ? &masks[i] : &mask);
-        v16_store(out + i * LANES, a);
+            a += vec_load(y + i * LANES);
+        if (add->relu) {
+            lane_mask passes;
+            a = vec_relu(a, &passes);
+            if (add->keep)
+                bits[i] = mask_bits(passes);
+        }
+        vec_store(out + i * LANES, a);
     }
     return 0;
 }
@@ -31,13 +35,13 @@ static int backward(struct op *op, const struct step *step, struct error *error)
 {
     (void)step, (void)error;
     const struct add *add = (const struct add *)op;
-    const size_t n = add->out->bytes / sizeof(v16);
+    const size_t n = add->out->bytes / sizeof(vec);
     const float *from = add->out->gradient;
-    const uint16_t *masks = op->saved;
+    const lane_bits *bits = op->saved;
     for (int k = 0; k < add->n_inputs; k++) {
         float *to = add->in[k]->gradient;
         for (size_t i = 0; to && i < n; i++)
-            v16_store(to + i * LANES, v16_keep(add->relu ? masks[i] : 0xffff, v16_load(from + i * LANES)));
+            vec_store(to + i * LANES, vec_keep(mask_of(add->relu ? bits[i] : ALL_BITS), vec_load(from + i * LANES)));
     }
     return 0;
 }
@@ -56,7 +60,7 @@ static int prepare(struct op **op, const struct op_request *request, bool relu, 
     for (int k = 0; k < request->n_inputs; k++)
         add->in[k] = request->inputs[k];
     if (relu && request->training)
-        add->op.saved_bytes = add->out->bytes / sizeof(v16) * sizeof(uint16_t);
+        add->op.saved_bytes = lanes_bits_bytes(add->out->bytes / sizeof(vec));
     *op = &add->op;
     return 0;
 }

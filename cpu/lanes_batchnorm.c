@@ -25,9 +25,9 @@ static double count(const struct batchnorm *bn) { return (double)bn->out->batch 
 static struct channel *kept(const struct batchnorm *bn) { return bn->op.saved; }
 
 /* Of the value that begins at float `at`, and so on; NULL: not kept. */
-static uint16_t *masks(const struct batchnorm *bn, size_t at)
+static lane_bits *kept_bits(const struct batchnorm *bn, size_t at)
 {
-    return bn->training && bn->args.relu ? (uint16_t *)(kept(bn) + bn->out->shape.c) + at / LANES : NULL;
+    return bn->training && bn->args.relu ? (lane_bits *)(kept(bn) + bn->out->shape.c) + at / LANES : NULL;
 }
 
 static const float *data(const struct tensor *tensor, size_t at) { return tensor ? (const float *)tensor->data + at : NULL; }
@@ -51,17 +51,20 @@ static struct channel statistics(const struct batchnorm *bn, int c, const struct
 struct line { float mean, scale, shift; }; /* (x - mean) scale + shift */
 
 /* One plane of n vectors. */
-VECTOR_INLINE void normalize(float *y, const float *x, const float *residual, uint16_t *mask, size_t n, struct line line, bool relu)
+VECTOR_INLINE void normalize(float *y, const float *x, const float *residual, lane_bits *bits, size_t n, struct line line, bool relu)
 {
-    const v16 mean = v16_all(line.mean), scale = v16_all(line.scale), shift = v16_all(line.shift);
+    const vec mean = vec_all(line.mean), scale = vec_all(line.scale), shift = vec_all(line.shift);
     for (size_t i = 0; i < n; i++) {
-        v16 a = v16_fma(v16_load(x + i * LANES) - mean, scale, shift);
-        uint16_t passes;
+        vec a = vec_fma(vec_load(x + i * LANES) - mean, scale, shift);
         if (residual)
-            a += v16_load(residual + i * LANES);
-        if (relu)
-            a = v16_relu(a, mask ? &mask[i] : &passes);
-        v16_store(y + i * LANES, a);
+            a += vec_load(residual + i * LANES);
+        if (relu) {
+            lane_mask passes;
+            a = vec_relu(a, &passes);
+            if (bits)
+                bits[i] = mask_bits(passes);
+        }
+        vec_store(y + i * LANES, a);
     }
 }
 
@@ -69,13 +72,13 @@ static void normalize_plane(const struct batchnorm *bn, size_t at, struct line l
 {
     float *y = (float *)bn->out->data + at;
     const float *x = data(bn->in, at), *residual = data(bn->residual, at);
-    uint16_t *mask = masks(bn, at);
-    if (bn->args.relu && mask && residual)
-        normalize(y, x, residual, mask, places(bn), line, true);
-    else if (bn->args.relu && mask)
-        normalize(y, x, NULL, mask, places(bn), line, true);
+    lane_bits *bits = kept_bits(bn, at);
+    if (bn->args.relu && bits && residual)
+        normalize(y, x, residual, bits, places(bn), line, true);
+    else if (bn->args.relu && bits)
+        normalize(y, x, NULL, bits, places(bn), line, true);
     else
-        normalize(y, x, residual, mask, places(bn), line, bn->args.relu);
+        normalize(y, x, residual, bits, places(bn), line, bn->args.relu);
 }
 
 static int forward(struct op *op, const struct step *step, struct error *error)
@@ -87,54 +90,55 @@ static int forward(struct op *op, const struct step *step, struct error *error)
         const float weight = step->weights[bn->weight->offset + (size_t)c], bias = step->weights[bn->bias->offset + (size_t)c];
         if (bn->training)
             kept(bn)[c] = channel;
-        for (int group = 0; group < lanes_groups(bn->out->batch); group++)
-            normalize_plane(bn, lanes_plane(bn->out->shape, group, c), (struct line){ channel.mean, weight * channel.inverse_deviation, bias });
+        for (int block = 0; block < lanes_blocks(bn->out->batch); block++)
+            normalize_plane(bn, lanes_plane(bn->out->shape, block, c), (struct line){ channel.mean, weight * channel.inverse_deviation, bias });
     }
     return 0;
 }
 
 /* ---- backward ---- */
 
-VECTOR_INLINE v16 masked(const float *dy, const uint16_t *mask, size_t i)
+VECTOR_INLINE vec masked(const float *dy, const lane_bits *bits, size_t i)
 {
-    v16 d = v16_load(dy + i * LANES);
-    return mask ? v16_keep(mask[i], d) : d;
+    vec d = vec_load(dy + i * LANES);
+    return bits ? vec_keep(mask_of(bits[i]), d) : d;
 }
 
-/* Lane by lane: of d, and of d (x - mean). */
-struct sums { double d[LANES], product[LANES]; };
+/* Sample by sample of a group: of d, and of d (x - mean). */
+struct sums { double d[GROUP], product[GROUP]; };
 
-VECTOR_INLINE void add_lanes(double to[LANES], uint16_t filled, const v16 chains[CHAINS])
+VECTOR_INLINE void add_lanes(double to[LANES], lane_mask filled, const vec chains[CHAINS])
 {
-    const v16 sum = v16_keep(filled, (chains[0] + chains[1]) + (chains[2] + chains[3]));
+    const vec sum = vec_keep(filled, (chains[0] + chains[1]) + (chains[2] + chains[3]));
     for (int lane = 0; lane < LANES; lane++)
         to[lane] += (double)sum[lane];
 }
 
-VECTOR_INLINE void add_plane(struct sums *sums, const float *dy, const float *x, const uint16_t *mask, size_t n, float mean, uint16_t filled)
+/* A plane of part `part` of its group. */
+VECTOR_INLINE void add_plane(struct sums *sums, int part, const float *dy, const float *x, const lane_bits *bits, size_t n, float mean, lane_mask filled)
 {
-    v16 d_sum[CHAINS] = { { 0 } }, product[CHAINS] = { { 0 } };
+    vec d_sum[CHAINS] = { { 0 } }, product[CHAINS] = { { 0 } };
     size_t i = 0;
     for (; i + CHAINS <= n; i += CHAINS)
         for (size_t k = 0; k < CHAINS; k++) {
-            const v16 d = masked(dy, mask, i + k);
+            const vec d = masked(dy, bits, i + k);
             d_sum[k] += d;
-            product[k] = v16_fma(d, v16_load(x + (i + k) * LANES) - v16_all(mean), product[k]);
+            product[k] = vec_fma(d, vec_load(x + (i + k) * LANES) - vec_all(mean), product[k]);
         }
     for (; i < n; i++) {
-        const v16 d = masked(dy, mask, i);
+        const vec d = masked(dy, bits, i);
         d_sum[0] += d;
-        product[0] = v16_fma(d, v16_load(x + i * LANES) - v16_all(mean), product[0]);
+        product[0] = vec_fma(d, vec_load(x + i * LANES) - vec_all(mean), product[0]);
     }
-    add_lanes(sums->d, filled, d_sum);
-    add_lanes(sums->product, filled, product);
+    add_lanes(sums->d + part * LANES, filled, d_sum);
+    add_lanes(sums->product + part * LANES, filled, product);
 }
 
-static double total(const double lanes[LANES])
+static double total(const double samples[GROUP])
 {
     double sum = 0;
-    for (int lane = 0; lane < LANES; lane++)
-        sum += lanes[lane];
+    for (int i = 0; i < GROUP; i++)
+        sum += samples[i];
     return sum;
 }
 
@@ -142,29 +146,29 @@ static double total(const double lanes[LANES])
 struct back { float mean, scale, mean_d, slope; };
 
 /* dx and dr, each where it is wanted; one of them may lie on dy. */
-VECTOR_INLINE void spread(float *dx, float *dr, const float *dy, const float *x, const uint16_t *mask, size_t n, struct back back, uint16_t filled)
+VECTOR_INLINE void spread(float *dx, float *dr, const float *dy, const float *x, const lane_bits *bits, size_t n, struct back back, lane_mask filled)
 {
-    const v16 mean = v16_all(back.mean), scale = v16_all(back.scale), mean_d = v16_all(back.mean_d), slope = v16_all(-back.slope);
+    const vec mean = vec_all(back.mean), scale = vec_all(back.scale), mean_d = vec_all(back.mean_d), slope = vec_all(-back.slope);
     for (size_t i = 0; i < n; i++) {
-        const v16 d = masked(dy, mask, i);
+        const vec d = masked(dy, bits, i);
         if (dx)
-            v16_store(dx + i * LANES, v16_keep(filled, scale * v16_fma(v16_load(x + i * LANES) - mean, slope, d - mean_d)));
+            vec_store(dx + i * LANES, vec_keep(filled, scale * vec_fma(vec_load(x + i * LANES) - mean, slope, d - mean_d)));
         if (dr)
-            v16_store(dr + i * LANES, d);
+            vec_store(dr + i * LANES, d);
     }
 }
 
-static void spread_plane(const struct batchnorm *bn, size_t at, struct back back, uint16_t filled)
+static void spread_plane(const struct batchnorm *bn, size_t at, struct back back, lane_mask filled)
 {
     float *dx = gradient(bn->in, at), *dr = gradient(bn->residual, at);
     const float *dy = gradient(bn->out, at), *x = data(bn->in, at);
-    const uint16_t *mask = masks(bn, at);
-    if (dx && !dr && mask)
-        spread(dx, NULL, dy, x, mask, places(bn), back, filled);
-    else if (dx && dr && mask)
-        spread(dx, dr, dy, x, mask, places(bn), back, filled);
+    const lane_bits *bits = kept_bits(bn, at);
+    if (dx && !dr && bits)
+        spread(dx, NULL, dy, x, bits, places(bn), back, filled);
+    else if (dx && dr && bits)
+        spread(dx, dr, dy, x, bits, places(bn), back, filled);
     else
-        spread(dx, dr, dy, x, mask, places(bn), back, filled);
+        spread(dx, dr, dy, x, bits, places(bn), back, filled);
 }
 
 static int backward(struct op *op, const struct step *step, struct error *error)
@@ -174,21 +178,22 @@ static int backward(struct op *op, const struct step *step, struct error *error)
     for (int c = 0; c < bn->out->shape.c; c++) {
         const struct channel channel = kept(bn)[c];
         struct sums sums = { { 0 }, { 0 } };
-        for (int group = 0; group < lanes_groups(bn->out->batch); group++) {
-            const size_t at = lanes_plane(bn->out->shape, group, c);
-            const uint16_t filled = lanes_filled(bn->out->batch, group);
+        for (int block = 0; block < lanes_blocks(bn->out->batch); block++) {
+            const size_t at = lanes_plane(bn->out->shape, block, c);
+            const lane_mask filled = lanes_filled(bn->out->batch, block);
+            const float *dy = gradient(bn->out, at), *x = data(bn->in, at);
             if (bn->args.relu)
-                add_plane(&sums, gradient(bn->out, at), data(bn->in, at), masks(bn, at), places(bn), channel.mean, filled);
+                add_plane(&sums, block % PARTS, dy, x, kept_bits(bn, at), places(bn), channel.mean, filled);
             else
-                add_plane(&sums, gradient(bn->out, at), data(bn->in, at), NULL, places(bn), channel.mean, filled);
+                add_plane(&sums, block % PARTS, dy, x, NULL, places(bn), channel.mean, filled);
         }
         const double d = total(sums.d), product = total(sums.product), inverse = (double)channel.inverse_deviation;
         step->gradient[bn->weight->offset + (size_t)c] = (float)(product * inverse);
         step->gradient[bn->bias->offset + (size_t)c] = (float)d;
         const struct back back = { channel.mean, step->weights[bn->weight->offset + (size_t)c] * channel.inverse_deviation,
                                    (float)(d / count(bn)), (float)(product * inverse * inverse / count(bn)) };
-        for (int group = 0; group < lanes_groups(bn->out->batch); group++)
-            spread_plane(bn, lanes_plane(bn->out->shape, group, c), back, lanes_filled(bn->out->batch, group));
+        for (int block = 0; block < lanes_blocks(bn->out->batch); block++)
+            spread_plane(bn, lanes_plane(bn->out->shape, block, c), back, lanes_filled(bn->out->batch, block));
     }
     unscale(step, bn->weight);
     unscale(step, bn->bias);
@@ -215,7 +220,7 @@ int lanes_batchnorm(struct op **op, const struct op_request *request, const stru
     if (request->training) {
         bn->op.saved_bytes = (size_t)bn->out->shape.c * sizeof(struct channel);
         if (args->relu)
-            bn->op.saved_bytes += bn->out->bytes / sizeof(v16) * sizeof(uint16_t);
+            bn->op.saved_bytes += lanes_bits_bytes(bn->out->bytes / sizeof(vec));
     }
     *op = &bn->op;
     return 0;

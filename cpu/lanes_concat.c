@@ -1,4 +1,4 @@
-/* Concatenation of channels: whole planes are copied, group by group. */
+/* Concatenation of channels: whole planes are copied, block by block. */
 #include "cpu/lanes.h"
 
 struct concat {
@@ -12,10 +12,10 @@ static int forward(struct op *op, const struct step *step, struct error *error)
     (void)step, (void)error;
     const struct concat *concat = (const struct concat *)op;
     float *to = concat->out->data;
-    for (size_t group = 0; group < (size_t)lanes_groups(concat->batch); group++)
+    for (size_t block = 0; block < (size_t)lanes_blocks(concat->batch); block++)
         for (int k = 0; k < concat->n_inputs; k++) {
             const size_t n = lanes_count(concat->in[k]->shape);
-            memcpy(to, (const float *)concat->in[k]->data + group * n, n * sizeof *to);
+            memcpy(to, (const float *)concat->in[k]->data + block * n, n * sizeof *to);
             to += n;
         }
     return 0;
@@ -26,12 +26,12 @@ static int backward(struct op *op, const struct step *step, struct error *error)
     (void)step, (void)error;
     const struct concat *concat = (const struct concat *)op;
     const float *from = concat->out->gradient;
-    for (size_t group = 0; group < (size_t)lanes_groups(concat->batch); group++)
+    for (size_t block = 0; block < (size_t)lanes_blocks(concat->batch); block++)
         for (int k = 0; k < concat->n_inputs; k++) {
             const size_t n = lanes_count(concat->in[k]->shape);
             float *to = concat->in[k]->gradient;
             if (to)
-                memcpy(to + group * n, from, n * sizeof *to);
+                memcpy(to + block * n, from, n * sizeof *to);
             from += n;
         }
     return 0;

@@ -5,10 +5,10 @@
 #include "cpu/lanes_chain.h"
 #include "cpu/lanes_strip.h"
 
-size_t conv_masks(const struct conv *conv)
+size_t conv_bits(const struct conv *conv)
 {
     size_t values = shape_count(conv->out->shape);
-    return conv->pooled ? POOLED_MASKS * values : conv->args.relu ? values : 0;
+    return conv->pooled ? POOLED_BITS * values : conv->args.relu ? values : 0;
 }
 
 struct shape lanes_conv_map(struct shape in, const struct conv_args *args)
@@ -22,10 +22,10 @@ int conv_forward(struct op *op, const struct step *step, struct error *error)
     const struct conv *conv = (const struct conv *)op;
     const struct conv_args *args = &conv->args;
     const struct shape in = conv->in->shape, out = conv->out->shape;
-    for (int group = 0; group < lanes_groups(conv->batch); group++) {
-        const float *from = (const float *)conv->in->data + (size_t)group * lanes_count(in);
-        float *to = (float *)conv->out->data + (size_t)group * lanes_count(out);
-        uint16_t *masks = conv->keep && conv_masks(conv) ? (uint16_t *)op->saved + (size_t)group * conv_masks(conv) : NULL;
+    for (int block = 0; block < lanes_blocks(conv->batch); block++) {
+        const float *from = (const float *)conv->in->data + (size_t)block * lanes_count(in);
+        float *to = (float *)conv->out->data + (size_t)block * lanes_count(out);
+        lane_bits *bits = conv->keep && conv_bits(conv) ? (lane_bits *)op->saved + (size_t)block * conv_bits(conv) : NULL;
         for (int y = 0; y < out.h; y++) {
             const int line = (conv->pooled ? 2 * y : y) * args->stride - args->pad;
             /* kernel rows that fall inside; the pooled kernel looks for itself */
@@ -42,7 +42,7 @@ int conv_forward(struct op *op, const struct step *step, struct error *error)
                 .filters = out.c, .n = out.w,
                 .out = to + (size_t)y * (size_t)out.w * LANES, .out_channel = (ptrdiff_t)out.h * out.w, .out_step = 1,
                 .bias = conv->bias ? step->weights + conv->bias->offset : NULL, .relu = args->relu,
-                .masks = masks ? masks + (size_t)y * (size_t)out.w * (conv->pooled ? POOLED_MASKS : 1) : NULL,
+                .bits = bits ? bits + (size_t)y * (size_t)out.w * (conv->pooled ? POOLED_BITS : 1) : NULL,
             };
             if (conv->pooled)
                 strip_pooled(&strip);
@@ -85,8 +85,8 @@ int lanes_conv_plain(struct op **op, const struct op_request *request, const str
     if (!conv)
         return -1;
     if (request->training) {
-        conv->op.saved_bytes = (size_t)lanes_groups(conv->batch) * conv_masks(conv) * sizeof(uint16_t);
-        conv->op.scratch_bytes = (lanes_count(conv->map) + (size_t)conv->map.c * LANES) * sizeof(float);
+        conv->op.saved_bytes = lanes_bits_bytes((size_t)lanes_blocks(conv->batch) * conv_bits(conv));
+        conv->op.scratch_bytes = conv_backward_scratch(conv);
     }
     *op = &conv->op;
     return 0;

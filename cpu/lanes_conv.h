@@ -9,14 +9,14 @@ struct conv {
     struct conv_args args;
     int batch;
     bool want_gradient, pooled; /* pooled: the 2 x 2 maximum is taken from the registers, the map is never stored */
-    bool keep;                  /* training: masks are kept for backward */
+    bool keep;                  /* training: bits are kept for backward */
     struct shape map;           /* what the convolution itself makes; the output's shape unless pooled */
     const struct tensor *in, *out;
     const struct param *weight, *bias; /* bias: NULL where there is none */
 };
 
-/* 16-bit masks of one group: one a value with relu, POOLED_MASKS a pooled value; 0 when none are needed. */
-size_t conv_masks(const struct conv *conv);
+/* How many lane_bits a block needs: one a value with relu, POOLED_BITS a pooled value; 0 when none are needed. */
+size_t conv_bits(const struct conv *conv);
 
 /* The shape of what the convolution itself makes. */
 struct shape lanes_conv_map(struct shape in, const struct conv_args *args);
@@ -24,6 +24,7 @@ struct shape lanes_conv_map(struct shape in, const struct conv_args *args);
 /* By plain sums, with relu and a 2 x 2 maximum in registers. */
 int lanes_conv_plain(struct op **op, const struct op_request *request, const struct conv_args *args, struct error *error);
 int conv_forward(struct op *op, const struct step *step, struct error *error);
+size_t conv_backward_scratch(const struct conv *conv); /* bytes */
 int conv_backward(struct op *op, const struct step *step, struct error *error);
 
 /* By Winograd's method; `pays` where it may be used and is the faster one. */

@@ -1,5 +1,6 @@
 /* Convolution backward, one group of sixteen samples at a time, so that everything a group touches stays in the second cache: the
- * gradient of the map (spread out from the pooled one, cut by relu), then the filters' gradients, then the input's. */
+ * gradient of the map (spread out from the pooled one, cut by relu), then the filters' gradients, then the input's. The first and the last
+ * go block by block. */
 #include "cpu/lanes_conv.h"
 
 #include "cpu/lanes_filters.h"
@@ -7,22 +8,22 @@
 #include "cpu/loss_scale.h"
 
 /* bias_sum[filter] += the sum of dout over the map, lane by lane. */
-static void spread_pooled(const struct conv *conv, const float *dout, const uint16_t *masks, float *dmap, v16 *bias_sum)
+static void spread_pooled(const struct conv *conv, const float *dout, const lane_bits *bits, float *dmap, vec *bias_sum)
 {
     const struct shape map = conv->map, out = conv->out->shape;
     if (map.h != 2 * out.h || map.w != 2 * out.w)
         memset(dmap, 0, lanes_count(map) * sizeof *dmap);
     for (int c = 0; c < out.c; c++) {
-        v16 sum = v16_zero();
+        vec sum = vec_zero();
         for (int y = 0; y < out.h; y++) {
             float *row = dmap + ((size_t)c * (size_t)map.h + (size_t)y * 2) * (size_t)map.w * LANES, *below = row + map.w * LANES;
-            for (int x = 0; x < out.w; x++, dout += LANES, masks += POOLED_MASKS, row += 2 * LANES, below += 2 * LANES) {
-                const uint16_t right = masks[POOLED_RIGHT], lower = masks[POOLED_LOWER];
-                v16 d = v16_keep(masks[POOLED_LIVE], v16_load(dout));
-                v16_store(row, v16_keep((uint16_t)~(lower | right), d));
-                v16_store(row + LANES, v16_keep((uint16_t)(~lower & right), d));
-                v16_store(below, v16_keep((uint16_t)(lower & ~right), d));
-                v16_store(below + LANES, v16_keep(lower & right, d));
+            for (int x = 0; x < out.w; x++, dout += LANES, bits += POOLED_BITS, row += 2 * LANES, below += 2 * LANES) {
+                const lane_mask right = mask_of(bits[POOLED_RIGHT]), lower = mask_of(bits[POOLED_LOWER]);
+                vec d = vec_keep(mask_of(bits[POOLED_LIVE]), vec_load(dout));
+                vec_store(row, vec_keep(~(lower | right), d));
+                vec_store(row + LANES, vec_keep(~lower & right, d));
+                vec_store(below, vec_keep(lower & ~right, d));
+                vec_store(below + LANES, vec_keep(lower & right, d));
                 sum += d;
             }
         }
@@ -30,14 +31,14 @@ static void spread_pooled(const struct conv *conv, const float *dout, const uint
     }
 }
 
-static void spread_relu(const struct conv *conv, const float *dout, const uint16_t *masks, float *dmap, v16 *bias_sum)
+static void spread_relu(const struct conv *conv, const float *dout, const lane_bits *bits, float *dmap, vec *bias_sum)
 {
     const int places = conv->map.h * conv->map.w;
     for (int c = 0; c < conv->map.c; c++) {
-        v16 sum = v16_zero();
-        for (int i = 0; i < places; i++, dout += LANES, dmap += LANES, masks++) {
-            v16 d = v16_keep(*masks, v16_load(dout));
-            v16_store(dmap, d);
+        vec sum = vec_zero();
+        for (int i = 0; i < places; i++, dout += LANES, dmap += LANES, bits++) {
+            vec d = vec_keep(mask_of(*bits), vec_load(dout));
+            vec_store(dmap, d);
             sum += d;
         }
         bias_sum[c] += sum;
@@ -45,24 +46,24 @@ static void spread_relu(const struct conv *conv, const float *dout, const uint16
 }
 
 /* The bias alone: where nobody wants the map's gradient. */
-static void sum_pooled(const struct conv *conv, const float *dout, const uint16_t *masks, v16 *bias_sum)
+static void sum_pooled(const struct conv *conv, const float *dout, const lane_bits *bits, vec *bias_sum)
 {
     const int places = conv->out->shape.h * conv->out->shape.w;
     for (int c = 0; c < conv->map.c; c++)
-        for (int i = 0; i < places; i++, dout += LANES, masks += POOLED_MASKS)
-            bias_sum[c] += v16_keep(masks[POOLED_LIVE], v16_load(dout));
+        for (int i = 0; i < places; i++, dout += LANES, bits += POOLED_BITS)
+            bias_sum[c] += vec_keep(mask_of(bits[POOLED_LIVE]), vec_load(dout));
 }
 
-static void sum_places(const struct conv *conv, const float *dout, v16 *bias_sum)
+static void sum_places(const struct conv *conv, const float *dout, vec *bias_sum)
 {
     const int places = conv->map.h * conv->map.w;
     for (int c = 0; c < conv->map.c; c++)
         for (int i = 0; i < places; i++, dout += LANES)
-            bias_sum[c] += v16_load(dout);
+            bias_sum[c] += vec_load(dout);
 }
 
 /* One row of the input's gradient. With a stride, columns that differ in their remainder meet different taps, so each remainder is a strip of its own.
- * Taps are walked backwards: the highest one meets the first output. */
+ * Taps are walked backwards: the highest one meets the first output. Weights are [channel][filter][tap] here. */
 static void input_gradient_row(const struct conv *conv, const float *weights, const float *dmap, float *din, int y)
 {
     const int size = conv->args.size, stride = conv->args.stride, pad = conv->args.pad;
@@ -81,7 +82,7 @@ static void input_gradient_row(const struct conv *conv, const float *weights, co
             .in_column = first, .in_width = map.w,
             .channels = map.c, .rows = columns ? rows : 0, .columns = columns,
             .w = weights + ky * size + kx,
-            .w_filter = (ptrdiff_t)size * size, .w_channel = (ptrdiff_t)in.c * size * size,
+            .w_filter = (ptrdiff_t)map.c * size * size, .w_channel = (ptrdiff_t)size * size,
             .w_row = -(ptrdiff_t)stride * size, .w_column = -(ptrdiff_t)stride,
             .filters = in.c, .n = (in.w - px + stride - 1) / stride,
             .out = din + ((ptrdiff_t)y * in.w + px) * LANES, .out_channel = (ptrdiff_t)in.h * in.w, .out_step = stride,
@@ -94,46 +95,88 @@ static void input_gradient_row(const struct conv *conv, const float *weights, co
 static bool merges(const struct conv *conv) { return conv->pooled && conv->args.stride == 1 && conv->args.pad == 0; }
 
 /* The gradient of the map, where it lies or made in scratch; and the biases'. */
-static const float *map_gradient(const struct conv *conv, const float *dout, const uint16_t *masks, float *scratch, v16 *bias_sum)
+static const float *map_gradient(const struct conv *conv, const float *dout, const lane_bits *bits, float *scratch, vec *bias_sum)
 {
     if (merges(conv) && !conv->want_gradient)
-        sum_pooled(conv, dout, masks, bias_sum);
+        sum_pooled(conv, dout, bits, bias_sum);
     else if (conv->pooled)
-        spread_pooled(conv, dout, masks, scratch, bias_sum);
+        spread_pooled(conv, dout, bits, scratch, bias_sum);
     else if (conv->args.relu)
-        spread_relu(conv, dout, masks, scratch, bias_sum);
+        spread_relu(conv, dout, bits, scratch, bias_sum);
     else if (conv->bias)
         sum_places(conv, dout, bias_sum);
     return conv->pooled || conv->args.relu ? scratch : dout;
+}
+
+/* To [channel][filter][tap], so that what a tile reads of the weights lies together. */
+static void exchange(const struct conv *conv, const float *weights, float *to)
+{
+    const size_t taps = (size_t)conv->args.size * (size_t)conv->args.size;
+    const size_t channels = (size_t)conv->in->shape.c, filters = (size_t)conv->map.c;
+    for (size_t c = 0; c < channels; c++)
+        for (size_t f = 0; f < filters; f++)
+            memcpy(to + (c * filters + f) * taps, weights + (f * channels + c) * taps, taps * sizeof *to);
+}
+
+/* Where things lie in scratch, in floats: a group's gradients of the map from 0 on, sums of biases [PARTS][filters], the filters' room,
+ * the weights exchanged. */
+struct rooms { size_t bias, filters, weights, all; };
+
+static struct rooms rooms(const struct conv *conv)
+{
+    const bool makes_map = conv->pooled ? conv->want_gradient || !merges(conv) : conv->args.relu;
+    struct rooms at;
+    at.bias = makes_map ? PARTS * lanes_count(conv->map) : 0;
+    at.filters = at.bias + (size_t)conv->map.c * GROUP;
+    at.weights = at.filters + (merges(conv) ? filters_pooled_floats(conv->out->shape) : 0);
+    at.all = at.weights + (conv->want_gradient ? conv->weight->count : 0);
+    return at;
+}
+
+size_t conv_backward_scratch(const struct conv *conv) { return rooms(conv).all * sizeof(float); }
+
+static void group_gradient(const struct conv *conv, const struct step *step, float *scratch, int group)
+{
+    const struct shape in = conv->in->shape, out = conv->out->shape;
+    const size_t first = (size_t)group * PARTS;
+    const float *dout = (const float *)conv->out->gradient + first * lanes_count(out), *dmap[PARTS];
+    const lane_bits *bits = conv_bits(conv) ? (const lane_bits *)conv->op.saved + first * conv_bits(conv) : NULL;
+    const bool merge = merges(conv);
+    const struct rooms at = rooms(conv);
+    vec *bias_sum = (vec *)(scratch + at.bias);
+    for (size_t part = 0; part < PARTS; part++)
+        dmap[part] = map_gradient(conv, dout + part * lanes_count(out), bits ? bits + part * conv_bits(conv) : NULL,
+                                  scratch + part * lanes_count(conv->map), bias_sum + part * (size_t)conv->map.c);
+    const struct filters_pass pass = {
+        .in = (const float *)conv->in->data + first * lanes_count(in), .in_shape = in,
+        .dout = merge ? dout : dmap[0], .out_shape = merge ? out : conv->map, .bits = bits,
+        .size = conv->args.size, .stride = conv->args.stride, .pad = conv->args.pad,
+        .gradient = step->gradient + conv->weight->offset, .add = group > 0, .room = scratch + at.filters,
+    };
+    if (merge)
+        filters_gradient_pooled(&pass);
+    else
+        filters_gradient(&pass);
+    for (size_t part = 0; conv->want_gradient && part < PARTS; part++)
+        for (int y = 0; y < in.h; y++)
+            input_gradient_row(conv, scratch + at.weights, dmap[part], (float *)conv->in->gradient + (first + part) * lanes_count(in), y);
 }
 
 int conv_backward(struct op *op, const struct step *step, struct error *error)
 {
     (void)error;
     const struct conv *conv = (const struct conv *)op;
-    const struct shape in = conv->in->shape, out = conv->out->shape;
-    const bool merge = merges(conv);
-    v16 *bias_sum = (v16 *)((float *)op->scratch + lanes_count(conv->map));
-    memset(bias_sum, 0, (size_t)conv->map.c * sizeof *bias_sum);
-    for (int group = 0; group < lanes_groups(conv->batch); group++) {
-        const float *dout = (const float *)conv->out->gradient + (size_t)group * lanes_count(out);
-        const uint16_t *masks = conv_masks(conv) ? (const uint16_t *)op->saved + (size_t)group * conv_masks(conv) : NULL;
-        const float *dmap = map_gradient(conv, dout, masks, op->scratch, bias_sum);
-        const struct filters_pass pass = {
-            .in = (const float *)conv->in->data + (size_t)group * lanes_count(in), .in_shape = in,
-            .dout = merge ? dout : dmap, .out_shape = merge ? out : conv->map, .masks = masks,
-            .size = conv->args.size, .stride = conv->args.stride, .pad = conv->args.pad,
-            .gradient = step->gradient + conv->weight->offset, .add = group > 0,
-        };
-        if (merge)
-            filters_gradient_pooled(&pass);
-        else
-            filters_gradient(&pass);
-        for (int y = 0; conv->want_gradient && y < in.h; y++)
-            input_gradient_row(conv, step->weights + conv->weight->offset, dmap, (float *)conv->in->gradient + (size_t)group * lanes_count(in), y);
-    }
-    for (int c = 0; conv->bias && c < conv->map.c; c++)
-        step->gradient[conv->bias->offset + (size_t)c] = v16_sum(bias_sum[c]);
+    const struct rooms at = rooms(conv);
+    float *scratch = op->scratch;
+    vec *bias_sum = (vec *)(scratch + at.bias);
+    const size_t filters = (size_t)conv->map.c;
+    memset(bias_sum, 0, PARTS * filters * sizeof *bias_sum);
+    if (conv->want_gradient)
+        exchange(conv, step->weights + conv->weight->offset, scratch + at.weights);
+    for (int group = 0; group < lanes_groups(conv->batch); group++)
+        group_gradient(conv, step, scratch, group);
+    for (size_t c = 0; conv->bias && c < filters; c++)
+        step->gradient[conv->bias->offset + c] = vec_sum(vec_parts(bias_sum + c, filters));
     unscale(step, conv->weight);
     unscale(step, conv->bias);
     return 0;

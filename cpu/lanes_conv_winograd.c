@@ -33,7 +33,7 @@ int conv_winograd_forward(struct op *op, const struct step *step, struct error *
     float *filters = op->scratch;
     winograd_filters(filters, step->weights + conv->weight->offset, conv->map.c, in.c, false);
     winograd_convolve(&(struct winograd_pass){
-        .in = conv->in->data, .out = conv->out->data, .in_shape = in, .out_shape = conv->map, .groups = lanes_groups(conv->batch), .pad = conv->args.pad,
+        .in = conv->in->data, .out = conv->out->data, .in_shape = in, .out_shape = conv->map, .blocks = lanes_blocks(conv->batch), .pad = conv->args.pad,
         .filters = filters, .bias = conv->bias ? step->weights + conv->bias->offset : NULL, .room = filters + winograd_filters_floats(conv->map.c, in.c),
     });
     return 0;
@@ -45,11 +45,15 @@ static void bias_gradient(const struct conv *conv, float *gradient)
     for (int c = 0; c < conv->map.c; c++) {
         float total = 0;
         for (int group = 0; group < lanes_groups(conv->batch); group++) {
-            const float *dout = (const float *)conv->out->gradient + ((size_t)group * (size_t)conv->map.c + (size_t)c) * plane * LANES;
-            v16 sum = v16_zero();
-            for (size_t i = 0; i < plane; i++)
-                sum += v16_load(dout + i * LANES);
-            total += v16_sum(sum);
+            vec sum[PARTS];
+            for (int part = 0; part < PARTS; part++) {
+                const size_t block = (size_t)(group * PARTS + part);
+                const float *dout = (const float *)conv->out->gradient + (block * (size_t)conv->map.c + (size_t)c) * plane * LANES;
+                sum[part] = vec_zero();
+                for (size_t i = 0; i < plane; i++)
+                    sum[part] += vec_load(dout + i * LANES);
+            }
+            total += vec_sum(vec_parts(sum, 1));
         }
         gradient[c] = total;
     }
@@ -60,10 +64,9 @@ int conv_winograd_backward(struct op *op, const struct step *step, struct error 
     (void)error;
     const struct conv *conv = (const struct conv *)op;
     const struct shape in = conv->in->shape;
-    const int groups = lanes_groups(conv->batch);
     float *filters = op->scratch;
     winograd_filters_gradient(&(struct winograd_gradient){
-        .in = conv->in->data, .dout = conv->out->gradient, .in_shape = in, .out_shape = conv->map, .groups = groups, .pad = conv->args.pad,
+        .in = conv->in->data, .dout = conv->out->gradient, .in_shape = in, .out_shape = conv->map, .groups = lanes_groups(conv->batch), .pad = conv->args.pad,
         .gradient = step->gradient + conv->weight->offset, .room = op->scratch,
     });
     if (conv->bias)
@@ -74,7 +77,7 @@ int conv_winograd_backward(struct op *op, const struct step *step, struct error 
         return 0;
     winograd_filters(filters, step->weights + conv->weight->offset, in.c, conv->map.c, true);
     winograd_convolve(&(struct winograd_pass){
-        .in = conv->out->gradient, .out = conv->in->gradient, .in_shape = conv->map, .out_shape = in, .groups = groups, .pad = 2 - conv->args.pad,
+        .in = conv->out->gradient, .out = conv->in->gradient, .in_shape = conv->map, .out_shape = in, .blocks = lanes_blocks(conv->batch), .pad = 2 - conv->args.pad,
         .filters = filters, .room = filters + winograd_filters_floats(in.c, conv->map.c),
     });
     return 0;

@@ -12,22 +12,22 @@ struct dropout {
 };
 
 /* Bits of the sample in that lane, over its values. */
-static void draw(const struct dropout *dropout, uint16_t *masks, int lane, uint64_t key, int64_t sample)
+static void draw(const struct dropout *dropout, lane_bits *bits, int lane, uint64_t key, int64_t sample)
 {
     const size_t count = shape_count(dropout->in->shape);
     for (size_t i = 0; i < count; i += 4) {
         const struct philox_block words = dropout_words(key, sample, i / 4);
         for (size_t k = 0; k < 4 && i + k < count; k++)
-            masks[i + k] |= (uint16_t)(dropout_keeps(words.word[k], dropout->args.p) << lane);
+            bits[i + k] |= (lane_bits)(dropout_keeps(words.word[k], dropout->args.p) << lane);
     }
 }
 
 static void apply(const struct dropout *dropout, const float *from, float *to)
 {
-    const uint16_t *masks = dropout->op.saved;
-    const v16 kept = v16_all(1 / (1 - dropout->args.p));
-    for (size_t i = 0; i < dropout->out->bytes / sizeof(v16); i++)
-        v16_store(to + i * LANES, v16_keep(masks[i], v16_load(from + i * LANES) * kept));
+    const lane_bits *bits = dropout->op.saved;
+    const vec kept = vec_all(1 / (1 - dropout->args.p));
+    for (size_t i = 0; i < dropout->out->bytes / sizeof(vec); i++)
+        vec_store(to + i * LANES, vec_keep(mask_of(bits[i]), vec_load(from + i * LANES) * kept));
 }
 
 static int forward(struct op *op, const struct step *step, struct error *error)
@@ -42,7 +42,7 @@ static int forward(struct op *op, const struct step *step, struct error *error)
     }
     memset(op->saved, 0, op->saved_bytes);
     for (int i = 0; i < dropout->batch; i++)
-        draw(dropout, (uint16_t *)op->saved + (size_t)(i / LANES) * count, i % LANES, key, step->index[i]);
+        draw(dropout, (lane_bits *)op->saved + (size_t)(i / LANES) * count, i % LANES, key, step->index[i]);
     apply(dropout, dropout->in->data, dropout->out->data);
     return 0;
 }
@@ -69,7 +69,7 @@ int lanes_dropout(struct op **op, const struct op_request *request, const struct
     dropout->in = request->inputs[0];
     dropout->out = request->output;
     if (request->training)
-        dropout->op.saved_bytes = dropout->out->bytes / sizeof(v16) * sizeof(uint16_t);
+        dropout->op.saved_bytes = lanes_bits_bytes(dropout->out->bytes / sizeof(vec));
     *op = &dropout->op;
     return 0;
 }

@@ -1,11 +1,14 @@
-/* Gradients of filters. An accumulator holds one weight's sum, apart for each of the sixteen lanes, over all places of the map; a tile
+/* Gradients of filters. An accumulator holds one weight's sum, apart for each lane, over all places of the map; a tile
  * of filters x taps of them (neighbours in a row of the kernel, or input channels where the kernel is 1 x 1) stays in registers meanwhile.
- * The lanes are added up at the very end, sixteen accumulators at a time. */
+ * The parts of the group and the lanes are added up at the very end. */
 #include "cpu/lanes_filters.h"
 
 #include "cpu/lanes_strip.h"
 
-enum { TILE_ACCUMULATORS = 25, TILE_TAPS = 5, TILE_FILTERS = 8 };
+enum {
+    TILE_ACCUMULATORS = REGISTERS == 32 ? 25 : 12, TILE_TAPS = 5, TILE_FILTERS = REGISTERS == 32 ? 8 : 6,
+    TILE_SUMS = (TILE_ACCUMULATORS + LANES - 1) / LANES * LANES,
+};
 
 /* Where a tile stands: its first filter, channel and tap. */
 struct place { int filter, channel, ky, kx; };
@@ -29,28 +32,37 @@ static void reach(int k, int stride, int in, int out, int *begin, int *end)
 
 struct row { const float *in, *dout; ptrdiff_t plane, tap, step; }; /* strides in floats */
 
-VECTOR_INLINE void row_sum(v16 *acc, const struct row *row, int from, int to, unsigned skip, int filters, int taps)
+/* Taps are loaded first where they are fewer than the filters, so that what stays in registers beside the sums is least. */
+VECTOR_INLINE void row_sum(vec *acc, const struct row *row, int from, int to, unsigned skip, int filters, int taps)
 {
+    const bool taps_first = taps < filters;
     const float *in = row->in + from * row->step, *dout = row->dout + from * LANES;
+    const int outer = taps_first ? filters : taps, inner = taps_first ? taps : filters;
     for (int x = from; x < to; x++, in += row->step, dout += LANES) {
-        v16 d[TILE_FILTERS];
+        vec held[TILE_FILTERS];
 #pragma GCC unroll 8
-        for (int f = 0; f < filters; f++)
-            d[f] = v16_load(dout + f * row->plane);
-#pragma GCC unroll 5
-        for (int t = 0; t < taps; t++) {
-            if (skip >> t & 1)
+        for (int i = 0; i < inner; i++) {
+            held[i] = !taps_first ? vec_load(dout + i * row->plane) : skip >> i & 1 ? vec_zero() : vec_load(in + i * row->tap);
+            VEC_HELD(held[i]);
+        }
+#pragma GCC unroll 8
+        for (int o = 0; o < outer; o++) {
+            if (!taps_first && skip >> o & 1)
                 continue;
-            v16 a = v16_load(in + t * row->tap);
+            vec a = taps_first ? vec_load(dout + o * row->plane) : vec_load(in + o * row->tap);
+            VEC_HELD(a);
 #pragma GCC unroll 8
-            for (int f = 0; f < filters; f++)
-                acc[f * taps + t] = v16_fma(a, d[f], acc[f * taps + t]);
+            for (int i = 0; i < inner; i++) {
+                const int at = taps_first ? o * taps + i : i * taps + o;
+                if (!taps_first || !(skip >> i & 1))
+                    acc[at] = vec_fma(held[i], a, acc[at]);
+            }
         }
     }
 }
 
 /* Columns where not every tap is inside, one at a time. */
-VECTOR_INLINE void edge_sum(v16 *acc, const struct filters_pass *p, const struct row *row, int kx, int from, int to, int filters, int taps)
+VECTOR_INLINE void edge_sum(vec *acc, const struct filters_pass *p, const struct row *row, int kx, int from, int to, int filters, int taps)
 {
     for (int x = from; x < to; x++) {
         unsigned skip = 0;
@@ -62,30 +74,11 @@ VECTOR_INLINE void edge_sum(v16 *acc, const struct filters_pass *p, const struct
     }
 }
 
-VECTOR_INLINE void write_sums(const struct filters_pass *p, const v16 *acc, float *gradient, int filters, int taps)
-{
-    const ptrdiff_t stride = (ptrdiff_t)p->in_shape.c * p->size * p->size;
-    v16 all[2 * LANES] = { 0 };
-    float sums[2 * LANES];
-#pragma GCC unroll 25
-    for (int i = 0; i < filters * taps; i++)
-        all[i] = acc[i];
-    v16_store_anywhere(sums, v16_sums(all));
-    if (filters * taps > LANES)
-        v16_store_anywhere(sums + LANES, v16_sums(all + LANES));
-    for (int f = 0; f < filters; f++)
-        for (int t = 0; t < taps; t++)
-            gradient[f * stride + t] = sums[f * taps + t] + (p->add ? gradient[f * stride + t] : 0);
-}
-
-VECTOR_INLINE void tile(const struct filters_pass *p, struct place at, int filters, int taps)
+/* What a part of the group adds. */
+VECTOR_INLINE void part_sum(const struct filters_pass *p, vec *acc, int part, struct place at, int filters, int taps)
 {
     const struct shape in = p->in_shape, out = p->out_shape;
     const bool across = p->size == 1; /* the taps are channels */
-    v16 acc[TILE_ACCUMULATORS];
-#pragma GCC unroll 25
-    for (int i = 0; i < filters * taps; i++)
-        acc[i] = v16_zero();
     int y0, y1, begin, end, unused;
     reach(at.ky - p->pad, p->stride, in.h, out.h, &y0, &y1);
     reach(at.kx - p->pad, p->stride, in.w, out.w, &begin, &unused);
@@ -93,10 +86,10 @@ VECTOR_INLINE void tile(const struct filters_pass *p, struct place at, int filte
     if (end < begin)
         begin = end = out.w;
     for (int y = y0; y < y1; y++) {
-        const ptrdiff_t line = (ptrdiff_t)at.channel * in.h + y * p->stride + at.ky - p->pad;
+        const ptrdiff_t line = ((ptrdiff_t)part * in.c + at.channel) * in.h + y * p->stride + at.ky - p->pad;
         const struct row row = {
             .in = p->in + (line * in.w + at.kx - p->pad) * LANES,
-            .dout = p->dout + ((ptrdiff_t)at.filter * out.h + y) * out.w * LANES,
+            .dout = p->dout + (((ptrdiff_t)part * out.c + at.filter) * out.h + y) * out.w * LANES,
             .plane = (ptrdiff_t)out.h * out.w * LANES,
             .tap = across ? (ptrdiff_t)in.h * in.w * LANES : LANES,
             .step = p->stride * LANES,
@@ -105,20 +98,35 @@ VECTOR_INLINE void tile(const struct filters_pass *p, struct place at, int filte
         row_sum(acc, &row, begin, end, 0, filters, taps);
         edge_sum(acc, p, &row, at.kx - p->pad, end, out.w, filters, taps);
     }
-    write_sums(p, acc, p->gradient + (((ptrdiff_t)at.filter * in.c + at.channel) * p->size + at.ky) * p->size + at.kx, filters, taps);
+}
+
+VECTOR_INLINE void tile(const struct filters_pass *p, struct place at, int filters, int taps)
+{
+    vec sums[PARTS * TILE_SUMS];
+    for (int part = 0; part < PARTS; part++) {
+        vec acc[TILE_ACCUMULATORS];
+#pragma GCC unroll 25
+        for (int i = 0; i < filters * taps; i++)
+            acc[i] = vec_zero();
+        part_sum(p, acc, part, at, filters, taps);
+#pragma GCC unroll 25
+        for (int i = 0; i < filters * taps; i++)
+            sums[part * TILE_SUMS + i] = acc[i];
+    }
+    filters_write(p, sums, TILE_SUMS, p->gradient + (((ptrdiff_t)at.filter * p->in_shape.c + at.channel) * p->size + at.ky) * p->size + at.kx, filters, taps);
 }
 
 VECTOR_INLINE void tile_filters(const struct filters_pass *p, struct place at, int filters, int taps)
 {
     switch (filters) {
     case 1: tile(p, at, 1, taps); break;
-    case 2: tile(p, at, 2, taps); break;
-    case 3: tile(p, at, 3, taps); break;
-    case 4: tile(p, at, 4, taps); break;
-    case 5: tile(p, at, 5, taps); break;
-    case 6: if (taps <= 4) tile(p, at, 6, taps); break;
-    case 7: if (taps <= 3) tile(p, at, 7, taps); break;
-    case 8: if (taps <= 3) tile(p, at, 8, taps); break;
+    case 2: if (2 * taps <= TILE_ACCUMULATORS) tile(p, at, 2, taps); break;
+    case 3: if (3 * taps <= TILE_ACCUMULATORS) tile(p, at, 3, taps); break;
+    case 4: if (4 * taps <= TILE_ACCUMULATORS) tile(p, at, 4, taps); break;
+    case 5: if (5 * taps <= TILE_ACCUMULATORS) tile(p, at, 5, taps); break;
+    case 6: if (6 * taps <= TILE_ACCUMULATORS) tile(p, at, 6, taps); break;
+    case 7: if (7 <= TILE_FILTERS && 7 * taps <= TILE_ACCUMULATORS) tile(p, at, 7, taps); break;
+    case 8: if (8 <= TILE_FILTERS && 8 * taps <= TILE_ACCUMULATORS) tile(p, at, 8, taps); break;
     }
 }
 

@@ -1,73 +1,105 @@
 /* Gradients of filters whose outputs were pooled 2 x 2: of every four places of the map, one has a gradient, a different one in every lane. So
  * the four inputs under a tap are merged first, lane by lane the one whose place won, and one multiply-add does for four. Going along a row,
- * the choice between upper and lower serves two taps. */
+ * the choice between upper and lower serves two taps. Masks are made from the stored bits once for all channels and taps of a filter. */
 #include "cpu/lanes_filters.h"
 
 #include "cpu/lanes_strip.h"
 
-enum { TILE_FILTERS = 3, TILE_TAPS = 5 };
+enum { TILE_FILTERS = REGISTERS == 32 && LANES == 16 ? 3 : 1, TILE_TAPS = 5, TILE_SUMS = (TILE_FILTERS * TILE_TAPS + LANES - 1) / LANES * LANES };
 
 struct place { int filter, channel, ky, kx; };
 
-VECTOR_INLINE void place_sum(const float *upper, const float *lower, const float *dout, const uint16_t *masks, ptrdiff_t plane, v16 *acc, int filters, int taps)
+/* Of a tile's filters, [filter][part][place]. */
+struct pooled { vec *d; lane_mask (*place)[2]; size_t filter; };
+enum { RIGHT, LOWER };
+
+size_t filters_pooled_floats(struct shape out)
 {
-    v16 above[TILE_TAPS + 1], below[TILE_TAPS + 1];
+    const size_t places = (size_t)TILE_FILTERS * PARTS * (size_t)out.h * (size_t)out.w;
+    return places * LANES + (places * 2 * sizeof(lane_mask) + sizeof(vec) - 1) / sizeof(vec) * LANES;
+}
+
+static struct pooled pooled(const struct filters_pass *p, int filter, int filters)
+{
+    const size_t plane = (size_t)p->out_shape.h * (size_t)p->out_shape.w;
+    struct pooled all = { .d = (vec *)p->room, .place = (lane_mask (*)[2])(p->room + TILE_FILTERS * PARTS * plane * LANES), .filter = PARTS * plane };
+    vec *d = all.d;
+    lane_mask (*place)[2] = all.place;
+    for (int f = filter; f < filter + filters; f++)
+        for (size_t part = 0; part < PARTS; part++) {
+            const size_t first = (part * (size_t)p->out_shape.c + (size_t)f) * plane;
+            const float *dout = p->dout + first * LANES;
+            const lane_bits *bits = p->bits + first * POOLED_BITS;
+            for (size_t i = 0; i < plane; i++, dout += LANES, bits += POOLED_BITS, d++, place++) {
+                *d = vec_keep(mask_of(bits[POOLED_LIVE]), vec_load(dout));
+                (*place)[RIGHT] = mask_of(bits[POOLED_RIGHT]);
+                (*place)[LOWER] = mask_of(bits[POOLED_LOWER]);
+            }
+        }
+    return all;
+}
+
+VECTOR_INLINE void place_sum(const float *upper, const float *lower, const struct pooled *all, size_t i, vec *acc, int filters, int taps)
+{
+    vec above[TILE_TAPS + 1], below[TILE_TAPS + 1];
 #pragma GCC unroll 6
     for (int t = 0; t <= taps; t++) {
-        above[t] = v16_load(upper + t * LANES);
-        below[t] = v16_load(lower + t * LANES);
+        above[t] = vec_load(upper + t * LANES);
+        below[t] = vec_load(lower + t * LANES);
     }
 #pragma GCC unroll 3
-    for (int f = 0; f < filters; f++) {
-        const uint16_t *mask = masks + f * plane * POOLED_MASKS;
-        const uint16_t right = mask[POOLED_RIGHT], low = mask[POOLED_LOWER];
-        const v16 d = v16_keep(mask[POOLED_LIVE], v16_load(dout + f * plane * LANES));
-        v16 here = v16_select(low, below[0], above[0]);
+    for (int f = 0; f < filters; f++, i += all->filter) {
+        const lane_mask right = all->place[i][RIGHT], low = all->place[i][LOWER];
+        const vec d = all->d[i];
+        vec here = vec_select(low, below[0], above[0]);
 #pragma GCC unroll 5
         for (int t = 0; t < taps; t++) {
-            v16 next = v16_select(low, below[t + 1], above[t + 1]);
-            acc[f * taps + t] = v16_fma(v16_select(right, next, here), d, acc[f * taps + t]);
+            vec next = vec_select(low, below[t + 1], above[t + 1]);
+            acc[f * taps + t] = vec_fma(vec_select(right, next, here), d, acc[f * taps + t]);
             here = next;
         }
     }
 }
 
-VECTOR_INLINE void tile(const struct filters_pass *p, struct place at, int filters, int taps)
+VECTOR_INLINE void tile(const struct filters_pass *p, const struct pooled *all, struct place at, int filters, int taps)
 {
     const struct shape in = p->in_shape, out = p->out_shape;
-    const ptrdiff_t plane = (ptrdiff_t)out.h * out.w, line = in.w * LANES;
-    const float *row = p->in + ((ptrdiff_t)(at.channel * in.h + at.ky) * in.w + at.kx) * LANES;
-    const float *dout = p->dout + at.filter * plane * LANES;
-    const uint16_t *masks = p->masks + at.filter * plane * POOLED_MASKS;
-    v16 acc[LANES] = { 0 };
-    for (int y = 0; y < out.h; y++, row += 2 * line)
-        for (int x = 0; x < out.w; x++, dout += LANES, masks += POOLED_MASKS)
-            place_sum(row + 2 * x * LANES, row + line + 2 * x * LANES, dout, masks, plane, acc, filters, taps);
-    float sums[LANES], *gradient = p->gradient + (((ptrdiff_t)at.filter * in.c + at.channel) * p->size + at.ky) * p->size + at.kx;
-    const ptrdiff_t stride = (ptrdiff_t)in.c * p->size * p->size;
-    v16_store_anywhere(sums, v16_sums(acc));
-    for (int f = 0; f < filters; f++)
-        for (int t = 0; t < taps; t++)
-            gradient[f * stride + t] = sums[f * taps + t] + (p->add ? gradient[f * stride + t] : 0);
+    const ptrdiff_t line = in.w * LANES;
+    vec sums[PARTS * TILE_SUMS];
+    size_t i = 0;
+    for (int part = 0; part < PARTS; part++) {
+        const float *row = p->in + (((ptrdiff_t)part * in.c + at.channel) * in.h + at.ky) * line + at.kx * LANES;
+        vec acc[TILE_FILTERS * TILE_TAPS];
+#pragma GCC unroll 15
+        for (int k = 0; k < filters * taps; k++)
+            acc[k] = vec_zero();
+        for (int y = 0; y < out.h; y++, row += 2 * line)
+            for (int x = 0; x < out.w; x++, i++)
+                place_sum(row + 2 * x * LANES, row + line + 2 * x * LANES, all, i, acc, filters, taps);
+#pragma GCC unroll 15
+        for (int k = 0; k < filters * taps; k++)
+            sums[part * TILE_SUMS + k] = acc[k];
+    }
+    filters_write(p, sums, TILE_SUMS, p->gradient + (((ptrdiff_t)at.filter * in.c + at.channel) * p->size + at.ky) * p->size + at.kx, filters, taps);
 }
 
-VECTOR_INLINE void tile_filters(const struct filters_pass *p, struct place at, int filters, int taps)
+VECTOR_INLINE void tile_filters(const struct filters_pass *p, const struct pooled *all, struct place at, int filters, int taps)
 {
     switch (filters) {
-    case 1: tile(p, at, 1, taps); break;
-    case 2: tile(p, at, 2, taps); break;
-    case 3: tile(p, at, 3, taps); break;
+    case 1: tile(p, all, at, 1, taps); break;
+    case 2: if (TILE_FILTERS >= 2) tile(p, all, at, 2, taps); break;
+    case 3: if (TILE_FILTERS >= 3) tile(p, all, at, 3, taps); break;
     }
 }
 
-static void tile_taps(const struct filters_pass *p, struct place at, int filters, int taps)
+static void tile_taps(const struct filters_pass *p, const struct pooled *all, struct place at, int filters, int taps)
 {
     switch (taps) {
-    case 1: tile_filters(p, at, filters, 1); break;
-    case 2: tile_filters(p, at, filters, 2); break;
-    case 3: tile_filters(p, at, filters, 3); break;
-    case 4: tile_filters(p, at, filters, 4); break;
-    case 5: tile_filters(p, at, filters, 5); break;
+    case 1: tile_filters(p, all, at, filters, 1); break;
+    case 2: tile_filters(p, all, at, filters, 2); break;
+    case 3: tile_filters(p, all, at, filters, 3); break;
+    case 4: tile_filters(p, all, at, filters, 4); break;
+    case 5: tile_filters(p, all, at, filters, 5); break;
     }
 }
 
@@ -76,11 +108,12 @@ void filters_gradient_pooled(const struct filters_pass *p)
     const int parts = part_count(p->out_shape.c, TILE_FILTERS), tap_parts = part_count(p->size, TILE_TAPS);
     for (int part = 0; part < parts; part++) {
         const int filter = part_begin(p->out_shape.c, parts, part), filters = part_begin(p->out_shape.c, parts, part + 1) - filter;
+        const struct pooled all = pooled(p, filter, filters);
         for (int c = 0; c < p->in_shape.c; c++)
             for (int ky = 0; ky < p->size; ky++)
                 for (int i = 0; i < tap_parts; i++) {
                     const int kx = part_begin(p->size, tap_parts, i);
-                    tile_taps(p, (struct place){ filter, c, ky, kx }, filters, part_begin(p->size, tap_parts, i + 1) - kx);
+                    tile_taps(p, &all, (struct place){ filter, c, ky, kx }, filters, part_begin(p->size, tap_parts, i + 1) - kx);
                 }
     }
 }

@@ -1,7 +1,7 @@
-/* Pixels to lanes: sixteen samples' planes are turned, sixteen pixels at a time, and normalized by one multiply-add. */
+/* Pixels to lanes: a block of samples' planes is turned, as many pixels at a time, and normalized by one multiply-add. */
 #include "cpu/lanes.h"
 
-typedef uint8_t u8x16 __attribute__((vector_size(16), aligned(1), may_alias));
+typedef uint8_t lane_bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
 
 struct input {
     struct op op;
@@ -11,28 +11,28 @@ struct input {
 };
 
 /* `n` neighbouring pixels, at most LANES, of the samples that there are, `stride` bytes from one sample to the next; rows[pixel][sample] afterwards. */
-VECTOR_INLINE void turn(const uint8_t *pixels, size_t stride, size_t n, int samples, v16 rows[LANES])
+VECTOR_INLINE void turn(const uint8_t *pixels, size_t stride, size_t n, int samples, vec rows[LANES])
 {
     for (int s = 0; s < LANES; s++) {
-        u8x16 bytes = { 0 };
+        lane_bytes bytes = { 0 };
         if (s < samples && n == LANES)
-            bytes = *(const u8x16 *)(pixels + (size_t)s * stride);
+            bytes = *(const lane_bytes *)(pixels + (size_t)s * stride);
         else if (s < samples)
             memcpy(&bytes, pixels + (size_t)s * stride, n);
-        rows[s] = __builtin_convertvector(bytes, v16);
+        rows[s] = __builtin_convertvector(bytes, vec);
     }
-    v16_transpose(rows);
+    vec_transpose(rows);
 }
 
-static void plane(const uint8_t *pixels, size_t stride, size_t n, int samples, v16 scale, v16 shift, float *out)
+static void plane(const uint8_t *pixels, size_t stride, size_t n, int samples, vec scale, vec shift, float *out)
 {
-    const uint16_t filled = lanes_filled(samples, 0);
+    const lane_mask filled = lanes_filled(samples, 0);
     for (size_t i = 0; i < n; i += LANES) {
         const size_t left = n - i < LANES ? n - i : LANES;
-        v16 rows[LANES];
+        vec rows[LANES];
         turn(pixels + i, stride, left, samples, rows);
         for (size_t j = 0; j < left; j++, out += LANES)
-            v16_store(out, v16_keep(filled, v16_fma(rows[j], scale, shift)));
+            vec_store(out, vec_keep(filled, vec_fma(rows[j], scale, shift)));
     }
 }
 
@@ -42,10 +42,10 @@ static int forward(struct op *op, const struct step *step, struct error *error)
     const struct input *input = (const struct input *)op;
     const size_t n = (size_t)input->args.h * (size_t)input->args.w, stride = shape_count(input->out->shape);
     float *out = input->out->data;
-    for (int first = 0; first < input->batch; first += LANES)
+    for (int first = 0; first < lanes_blocks(input->batch) * LANES; first += LANES)
         for (int c = 0; c < input->args.c; c++, out += n * LANES) {
             const float std = input->args.std[c], mean = input->args.mean[c];
-            plane(step->pixels + (size_t)first * stride + (size_t)c * n, stride, n, input->batch - first, v16_all(1 / (255 * std)), v16_all(-mean / std), out);
+            plane(step->pixels + (size_t)first * stride + (size_t)c * n, stride, n, input->batch - first, vec_all(1 / (255 * std)), vec_all(-mean / std), out);
         }
     return 0;
 }

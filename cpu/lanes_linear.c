@@ -1,15 +1,15 @@
 /* Fully connected layers in lanes.
  *
- * Forward and the input's gradient are strips of the convolution kernel: the groups of the batch are its columns, the features the taps of a
+ * Forward and the input's gradient are strips of the convolution kernel: the blocks of the batch are its columns, the features the taps of a
  * kernel of one row. Weight gradients have one number for every product of an input and an output, too many to add up lanes for: the input is
- * turned to [B][features] in panels, and sixteen neighbours in a row of the weight matrix make the vector. */
+ * turned to [B][features] in panels, and neighbours in a row of the weight matrix make the vector. */
 #include "cpu/lanes.h"
 #include "cpu/lanes_strip.h"
 #include "cpu/loss_scale.h"
 
 #include <limits.h>
 
-enum { PANEL_VECTORS = 4, PANEL = PANEL_VECTORS * LANES, TILE_OUTPUTS = 6 };
+enum { PANEL_VECTORS = 4, PANEL = PANEL_VECTORS * LANES, TILE_OUTPUTS = REGISTERS == 32 ? 6 : 3 };
 
 struct linear {
     struct op op;
@@ -27,10 +27,10 @@ static int forward(struct op *op, const struct step *step, struct error *error)
         .in = linear->in->data, .in_step = linear->inputs, .in_width = INT_MAX,
         .channels = 1, .rows = 1, .columns = linear->inputs,
         .w = step->weights + linear->weight->offset, .w_filter = linear->inputs, .w_column = 1,
-        .filters = linear->outputs, .n = lanes_groups(linear->batch),
+        .filters = linear->outputs, .n = lanes_blocks(linear->batch),
         .out = linear->out->data, .out_channel = 1, .out_step = linear->outputs,
         .bias = linear->bias ? step->weights + linear->bias->offset : NULL,
-        .relu = linear->relu, .masks = linear->keep && linear->relu ? op->saved : NULL,
+        .relu = linear->relu, .bits = linear->keep && linear->relu ? op->saved : NULL,
     };
     strip_plain(&strip);
     return 0;
@@ -42,7 +42,7 @@ static void input_gradient(const struct linear *linear, const float *weights, co
         .in = dout, .in_step = linear->outputs, .in_width = INT_MAX,
         .channels = 1, .rows = 1, .columns = linear->outputs,
         .w = weights, .w_filter = 1, .w_column = linear->inputs,
-        .filters = linear->inputs, .n = lanes_groups(linear->batch),
+        .filters = linear->inputs, .n = lanes_blocks(linear->batch),
         .out = linear->in->gradient, .out_channel = 1, .out_step = linear->inputs,
     };
     strip_plain(&strip);
@@ -51,44 +51,45 @@ static void input_gradient(const struct linear *linear, const float *weights, co
 /* panel[sample][i] = input begin + i of that sample; zeros beyond the last input. */
 static void turn_panel(const struct linear *linear, int begin, float *panel)
 {
-    for (int group = 0; group < lanes_groups(linear->batch); group++)
+    for (int block = 0; block < lanes_blocks(linear->batch); block++)
         for (int i = 0; i < PANEL; i += LANES) {
-            const float *in = (const float *)linear->in->data + ((size_t)group * (size_t)linear->inputs + (size_t)(begin + i)) * LANES;
-            v16 rows[LANES];
+            const float *in = (const float *)linear->in->data + ((size_t)block * (size_t)linear->inputs + (size_t)(begin + i)) * LANES;
+            vec rows[LANES];
             for (int j = 0; j < LANES; j++)
-                rows[j] = begin + i + j < linear->inputs ? v16_load(in + j * LANES) : v16_zero();
-            v16_transpose(rows);
+                rows[j] = begin + i + j < linear->inputs ? vec_load(in + j * LANES) : vec_zero();
+            vec_transpose(rows);
             for (int j = 0; j < LANES; j++)
-                v16_store(panel + (group * LANES + j) * PANEL + i, rows[j]);
+                vec_store(panel + (block * LANES + j) * PANEL + i, rows[j]);
         }
 }
 
 /* Rows of the weight gradient, at most PANEL columns of them. */
 VECTOR_INLINE void gradient_tile(const struct linear *linear, const float *panel, const float *dout, float *gradient, int columns, int outputs)
 {
-    v16 acc[TILE_OUTPUTS * PANEL_VECTORS];
+    vec acc[TILE_OUTPUTS * PANEL_VECTORS];
 #pragma GCC unroll 24
     for (int i = 0; i < outputs * PANEL_VECTORS; i++)
-        acc[i] = v16_zero();
-    for (int group = 0; group < lanes_groups(linear->batch); group++, dout += (size_t)linear->outputs * LANES)
+        acc[i] = vec_zero();
+    for (int block = 0; block < lanes_blocks(linear->batch); block++, dout += (size_t)linear->outputs * LANES)
         for (int lane = 0; lane < LANES; lane++, panel += PANEL) {
-            v16 d[TILE_OUTPUTS];
+            vec d[TILE_OUTPUTS];
 #pragma GCC unroll 6
             for (int o = 0; o < outputs; o++)
-                d[o] = v16_all(dout[o * LANES + lane]);
+                d[o] = vec_all(dout[o * LANES + lane]);
 #pragma GCC unroll 4
             for (int i = 0; i < PANEL_VECTORS; i++) {
-                v16 a = v16_load(panel + i * LANES);
+                vec a = vec_load(panel + i * LANES);
+                VEC_HELD(a);
 #pragma GCC unroll 6
                 for (int o = 0; o < outputs; o++)
-                    acc[o * PANEL_VECTORS + i] = v16_fma(a, d[o], acc[o * PANEL_VECTORS + i]);
+                    acc[o * PANEL_VECTORS + i] = vec_fma(a, d[o], acc[o * PANEL_VECTORS + i]);
             }
         }
 #pragma GCC unroll 6
     for (int o = 0; o < outputs; o++) {
 #pragma GCC unroll 4
         for (int i = 0; i < PANEL_VECTORS; i++)
-            v16_store_first(gradient + o * linear->inputs + i * LANES, acc[o * PANEL_VECTORS + i], columns - i * LANES);
+            vec_store_first(gradient + o * linear->inputs + i * LANES, acc[o * PANEL_VECTORS + i], columns - i * LANES);
     }
 }
 
@@ -106,29 +107,29 @@ static void weight_gradient(const struct linear *linear, const float *dout, floa
             case 1: gradient_tile(linear, panel, d, to, columns, 1); break;
             case 2: gradient_tile(linear, panel, d, to, columns, 2); break;
             case 3: gradient_tile(linear, panel, d, to, columns, 3); break;
-            case 4: gradient_tile(linear, panel, d, to, columns, 4); break;
-            case 5: gradient_tile(linear, panel, d, to, columns, 5); break;
-            case 6: gradient_tile(linear, panel, d, to, columns, 6); break;
+            case 4: if (TILE_OUTPUTS >= 4) gradient_tile(linear, panel, d, to, columns, 4); break;
+            case 5: if (TILE_OUTPUTS >= 5) gradient_tile(linear, panel, d, to, columns, 5); break;
+            case 6: if (TILE_OUTPUTS >= 6) gradient_tile(linear, panel, d, to, columns, 6); break;
             }
         }
     }
 }
 
-static void cut(const struct linear *linear, const uint16_t *masks, float *dout)
+static void cut(const struct linear *linear, const lane_bits *bits, float *dout)
 {
-    const size_t n = (size_t)lanes_groups(linear->batch) * (size_t)linear->outputs;
+    const size_t n = (size_t)lanes_blocks(linear->batch) * (size_t)linear->outputs;
     const float *from = linear->out->gradient;
     for (size_t i = 0; i < n; i++)
-        v16_store(dout + i * LANES, v16_keep(masks[i], v16_load(from + i * LANES)));
+        vec_store(dout + i * LANES, vec_keep(mask_of(bits[i]), vec_load(from + i * LANES)));
 }
 
 static void bias_gradient(const struct linear *linear, const float *dout, float *gradient)
 {
     for (int o = 0; o < linear->outputs; o++) {
-        v16 sum = v16_zero();
-        for (int group = 0; group < lanes_groups(linear->batch); group++)
-            sum += v16_load(dout + ((size_t)group * (size_t)linear->outputs + (size_t)o) * LANES);
-        gradient[o] = v16_sum(sum);
+        vec sum[PARTS] = { { 0 } };
+        for (int block = 0; block < lanes_blocks(linear->batch); block++)
+            sum[block % PARTS] += vec_load(dout + ((size_t)block * (size_t)linear->outputs + (size_t)o) * LANES);
+        gradient[o] = vec_sum(vec_parts(sum, 1));
     }
 }
 
@@ -136,7 +137,7 @@ static int backward(struct op *op, const struct step *step, struct error *error)
 {
     (void)error;
     const struct linear *linear = (const struct linear *)op;
-    float *panel = op->scratch, *cut_dout = panel + (size_t)lanes_groups(linear->batch) * LANES * PANEL;
+    float *panel = op->scratch, *cut_dout = panel + (size_t)lanes_blocks(linear->batch) * LANES * PANEL;
     const float *dout = linear->out->gradient;
     if (linear->relu) {
         cut(linear, op->saved, cut_dout);
@@ -170,9 +171,9 @@ int lanes_linear(struct op **op, const struct op_request *request, const struct 
     linear->weight = request->params[0];
     linear->bias = request->params[1];
     if (request->training) {
-        const size_t groups = (size_t)lanes_groups(request->batch);
-        linear->op.saved_bytes = args->relu ? groups * (size_t)args->outputs * sizeof(uint16_t) : 0;
-        linear->op.scratch_bytes = groups * LANES * (PANEL + (args->relu ? (size_t)args->outputs : 0)) * sizeof(float);
+        const size_t blocks = (size_t)lanes_blocks(request->batch);
+        linear->op.saved_bytes = args->relu ? lanes_bits_bytes(blocks * (size_t)args->outputs) : 0;
+        linear->op.scratch_bytes = blocks * LANES * (PANEL + (args->relu ? (size_t)args->outputs : 0)) * sizeof(float);
     }
     *op = &linear->op;
     return 0;

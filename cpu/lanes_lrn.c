@@ -11,23 +11,23 @@ struct lrn {
 };
 
 /* s^-beta; the usual beta without a call to pow. */
-static v16 power(v16 s, float beta)
+static vec power(vec s, float beta)
 {
     if (beta == 0.75f)
-        return v16_all(1) / (v16_sqrt(s) * v16_sqrt(v16_sqrt(s)));
+        return vec_all(1) / (vec_sqrt(s) * vec_sqrt(vec_sqrt(s)));
     for (int i = 0; i < LANES; i++)
         s[i] = (float)elementary_pow((double)s[i], -(double)beta);
     return s;
 }
 
 /* The sum over the channels around c of a[channel], or of its square; channels `plane` floats apart. */
-static v16 around(const struct lrn *lrn, const float *a, int c, size_t plane, bool square)
+static vec around(const struct lrn *lrn, const float *a, int c, size_t plane, bool square)
 {
     const int half = lrn->args.size / 2, channels = lrn->in->shape.c;
     const int begin = c - half > 0 ? c - half : 0, end = c + half + 1 < channels ? c + half + 1 : channels;
-    v16 sum = v16_zero();
+    vec sum = vec_zero();
     for (int j = begin; j < end; j++) {
-        v16 x = v16_load(a + (size_t)j * plane);
+        vec x = vec_load(a + (size_t)j * plane);
         sum += square ? x * x : x;
     }
     return sum;
@@ -39,18 +39,18 @@ static int forward(struct op *op, const struct step *step, struct error *error)
     const struct lrn *lrn = (const struct lrn *)op;
     const struct shape in = lrn->in->shape;
     const size_t plane = (size_t)in.h * (size_t)in.w * LANES;
-    const v16 share = v16_all(lrn->args.alpha / (float)lrn->args.size);
-    for (size_t group = 0; group < (size_t)lanes_groups(lrn->batch); group++) {
-        const float *x = (const float *)lrn->in->data + group * lanes_count(in);
-        float *y = (float *)lrn->out->data + group * lanes_count(in);
-        float *kept = lrn->training ? (float *)op->saved + group * lanes_count(in) : NULL;
+    const vec share = vec_all(lrn->args.alpha / (float)lrn->args.size);
+    for (size_t block = 0; block < (size_t)lanes_blocks(lrn->batch); block++) {
+        const float *x = (const float *)lrn->in->data + block * lanes_count(in);
+        float *y = (float *)lrn->out->data + block * lanes_count(in);
+        float *kept = lrn->training ? (float *)op->saved + block * lanes_count(in) : NULL;
         for (int c = 0; c < in.c; c++)
             for (size_t i = 0; i < plane; i += LANES) {
                 const size_t at = (size_t)c * plane + i;
-                v16 s = v16_fma(share, around(lrn, x + i, c, plane, true), v16_all(lrn->args.k));
+                vec s = vec_fma(share, around(lrn, x + i, c, plane, true), vec_all(lrn->args.k));
                 if (kept)
-                    v16_store(kept + at, s);
-                v16_store(y + at, v16_load(x + at) * power(s, lrn->args.beta));
+                    vec_store(kept + at, s);
+                vec_store(y + at, vec_load(x + at) * power(s, lrn->args.beta));
             }
     }
     return 0;
@@ -63,24 +63,24 @@ static int backward(struct op *op, const struct step *step, struct error *error)
     const struct lrn *lrn = (const struct lrn *)op;
     const struct shape in = lrn->in->shape;
     const size_t plane = (size_t)in.h * (size_t)in.w * LANES, count = lanes_count(in);
-    const v16 factor = v16_all(2 * lrn->args.alpha * lrn->args.beta / (float)lrn->args.size);
+    const vec factor = vec_all(2 * lrn->args.alpha * lrn->args.beta / (float)lrn->args.size);
     float *terms = op->scratch;
     if (!lrn->in->gradient)
         return 0;
-    for (size_t group = 0; group < (size_t)lanes_groups(lrn->batch); group++) {
-        const float *x = (const float *)lrn->in->data + group * count, *s = (const float *)op->saved + group * count;
-        const float *d = (const float *)lrn->out->gradient + group * count;
-        float *dx = (float *)lrn->in->gradient + group * count;
+    for (size_t block = 0; block < (size_t)lanes_blocks(lrn->batch); block++) {
+        const float *x = (const float *)lrn->in->data + block * count, *s = (const float *)op->saved + block * count;
+        const float *d = (const float *)lrn->out->gradient + block * count;
+        float *dx = (float *)lrn->in->gradient + block * count;
         for (size_t at = 0; at < count; at += LANES) {
-            v16 direct = v16_load(d + at) * power(v16_load(s + at), lrn->args.beta);
-            v16_store(dx + at, direct);
-            v16_store(terms + at, direct * v16_load(x + at) / v16_load(s + at));
+            vec direct = vec_load(d + at) * power(vec_load(s + at), lrn->args.beta);
+            vec_store(dx + at, direct);
+            vec_store(terms + at, direct * vec_load(x + at) / vec_load(s + at));
         }
         for (int c = 0; c < in.c; c++)
             for (size_t i = 0; i < plane; i += LANES) {
                 const size_t at = (size_t)c * plane + i;
-                v16 sum = around(lrn, terms + i, c, plane, false);
-                v16_store(dx + at, v16_load(dx + at) - factor * v16_load(x + at) * sum);
+                vec sum = around(lrn, terms + i, c, plane, false);
+                vec_store(dx + at, vec_load(dx + at) - factor * vec_load(x + at) * sum);
             }
     }
     return 0;

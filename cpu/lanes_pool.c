@@ -1,8 +1,8 @@
 /* Pooling in lanes. The maximum remembers, lane by lane, which place of its window won (the first of equals; a NaN always wins). */
 #include "cpu/lanes.h"
 
-typedef int32_t place_number __attribute__((vector_size(64)));
-typedef uint16_t window_place __attribute__((vector_size(32))); /* sixteen of them */
+typedef int32_t place_number __attribute__((vector_size(4 * LANES)));
+typedef uint16_t window_place __attribute__((vector_size(2 * LANES))); /* one a lane */
 
 struct pool {
     struct op op;
@@ -24,28 +24,28 @@ static struct window window_at(const struct pool *pool, int y, int x)
     };
 }
 
-static v16 maximum(const float *plane, int width, struct window window, window_place *place)
+static vec maximum(const float *plane, int width, struct window window, window_place *place)
 {
-    v16 best = v16_load(plane + (window.y0 * width + window.x0) * LANES), winner = v16_zero();
+    vec best = vec_load(plane + (window.y0 * width + window.x0) * LANES), winner = vec_zero();
     int k = 0;
     for (int y = window.y0; y < window.y1; y++)
         for (int x = window.x0; x < window.x1; x++, k++) {
-            v16 a = v16_load(plane + (y * width + x) * LANES);
-            uint16_t wins = v16_greater(a, best) | v16_is_nan(a);
-            best = v16_select(wins, a, best);
-            winner = v16_select(wins, v16_all((float)k), winner); /* exact: windows are smaller than 2^24 places */
+            vec a = vec_load(plane + (y * width + x) * LANES);
+            lane_mask wins = vec_greater(a, best) | vec_is_nan(a);
+            best = vec_select(wins, a, best);
+            winner = vec_select(wins, vec_all((float)k), winner); /* exact: windows are smaller than 2^24 places */
         }
     *place = __builtin_convertvector(__builtin_convertvector(winner, place_number), window_place);
     return best;
 }
 
-static v16 average(const float *plane, int width, struct window window)
+static vec average(const float *plane, int width, struct window window)
 {
-    v16 sum = v16_zero();
+    vec sum = vec_zero();
     for (int y = window.y0; y < window.y1; y++)
         for (int x = window.x0; x < window.x1; x++)
-            sum += v16_load(plane + (y * width + x) * LANES);
-    return sum / v16_all((float)((window.y1 - window.y0) * (window.x1 - window.x0)));
+            sum += vec_load(plane + (y * width + x) * LANES);
+    return sum / vec_all((float)((window.y1 - window.y0) * (window.x1 - window.x0)));
 }
 
 static int forward(struct op *op, const struct step *step, struct error *error)
@@ -53,7 +53,7 @@ static int forward(struct op *op, const struct step *step, struct error *error)
     (void)step, (void)error;
     const struct pool *pool = (const struct pool *)op;
     const struct shape in = pool->in->shape, out = pool->out->shape;
-    const int planes = lanes_groups(pool->batch) * out.c;
+    const int planes = lanes_blocks(pool->batch) * out.c;
     const float *plane = pool->in->data;
     float *to = pool->out->data;
     window_place *places = op->saved, unused;
@@ -62,32 +62,32 @@ static int forward(struct op *op, const struct step *step, struct error *error)
             for (int x = 0; x < out.w; x++, to += LANES) {
                 struct window window = window_at(pool, y, x);
                 if (pool->args.kind == POOL_AVERAGE)
-                    v16_store(to, average(plane, in.w, window));
+                    vec_store(to, average(plane, in.w, window));
                 else
-                    v16_store(to, maximum(plane, in.w, window, op->saved_bytes ? places++ : &unused));
+                    vec_store(to, maximum(plane, in.w, window, op->saved_bytes ? places++ : &unused));
             }
     return 0;
 }
 
-static void maximum_back(float *plane, int width, struct window window, v16 d, window_place place)
+static void maximum_back(float *plane, int width, struct window window, vec d, window_place place)
 {
-    v16 winner = __builtin_convertvector(__builtin_convertvector(place, place_number), v16);
+    vec winner = __builtin_convertvector(__builtin_convertvector(place, place_number), vec);
     int k = 0;
     for (int y = window.y0; y < window.y1; y++)
         for (int x = window.x0; x < window.x1; x++, k++) {
             float *at = plane + (y * width + x) * LANES;
-            uint16_t others = v16_greater(winner, v16_all((float)k)) | v16_greater(v16_all((float)k), winner);
-            v16_store(at, v16_load(at) + v16_select(others, v16_zero(), d));
+            lane_mask others = vec_greater(winner, vec_all((float)k)) | vec_greater(vec_all((float)k), winner);
+            vec_store(at, vec_load(at) + vec_select(others, vec_zero(), d));
         }
 }
 
-static void average_back(float *plane, int width, struct window window, v16 d)
+static void average_back(float *plane, int width, struct window window, vec d)
 {
-    d /= v16_all((float)((window.y1 - window.y0) * (window.x1 - window.x0)));
+    d /= vec_all((float)((window.y1 - window.y0) * (window.x1 - window.x0)));
     for (int y = window.y0; y < window.y1; y++)
         for (int x = window.x0; x < window.x1; x++) {
             float *at = plane + (y * width + x) * LANES;
-            v16_store(at, v16_load(at) + d);
+            vec_store(at, vec_load(at) + d);
         }
 }
 
@@ -98,7 +98,7 @@ static int backward(struct op *op, const struct step *step, struct error *error)
     if (!pool->in->gradient)
         return 0;
     const struct shape in = pool->in->shape, out = pool->out->shape;
-    const int planes = lanes_groups(pool->batch) * out.c;
+    const int planes = lanes_blocks(pool->batch) * out.c;
     float *plane = pool->in->gradient;
     const float *from = pool->out->gradient;
     const window_place *places = op->saved;
@@ -108,9 +108,9 @@ static int backward(struct op *op, const struct step *step, struct error *error)
             for (int x = 0; x < out.w; x++, from += LANES) {
                 struct window window = window_at(pool, y, x);
                 if (pool->args.kind == POOL_AVERAGE)
-                    average_back(plane, in.w, window, v16_load(from));
+                    average_back(plane, in.w, window, vec_load(from));
                 else
-                    maximum_back(plane, in.w, window, v16_load(from), *places++);
+                    maximum_back(plane, in.w, window, vec_load(from), *places++);
             }
     return 0;
 }
@@ -132,7 +132,7 @@ int lanes_pool(struct op **op, const struct op_request *request, const struct po
     if (global)
         pool->args.stride = 1, pool->args.pad = 0;
     if (request->training && args->kind == POOL_MAX)
-        pool->op.saved_bytes = (size_t)lanes_groups(request->batch) * shape_count(pool->out->shape) * sizeof(window_place);
+        pool->op.saved_bytes = (size_t)lanes_blocks(request->batch) * shape_count(pool->out->shape) * sizeof(window_place);
     *op = &pool->op;
     return 0;
 }

@@ -11,7 +11,7 @@ static void take_plane(float *out, const float *in, struct shape size, int in_wi
 {
     for (int y = 0; y < size.h; y++, in += stride * in_width * LANES)
         for (int x = 0; x < size.w; x++, out += LANES)
-            v16_store(out, v16_load(in + x * stride * LANES));
+            vec_store(out, vec_load(in + x * stride * LANES));
 }
 
 static int forward(struct op *op, const struct step *step, struct error *error)
@@ -23,7 +23,7 @@ static int forward(struct op *op, const struct step *step, struct error *error)
     const size_t front = (size_t)shortcut->front * plane, behind = (size_t)(out.c - in.c - shortcut->front) * plane;
     const float *from = shortcut->in->data;
     float *to = shortcut->out->data;
-    for (int group = 0; group < lanes_groups(shortcut->batch); group++) {
+    for (int block = 0; block < lanes_blocks(shortcut->batch); block++) {
         memset(to, 0, front * sizeof *to);
         to += front;
         for (int c = 0; c < in.c; c++, from += in_plane, to += plane)
@@ -38,7 +38,7 @@ static void give_plane(float *in, const float *out, struct shape size, int in_wi
 {
     for (int y = 0; y < size.h; y++, in += stride * in_width * LANES)
         for (int x = 0; x < size.w; x++, out += LANES)
-            v16_store(in + x * stride * LANES, v16_load(out));
+            vec_store(in + x * stride * LANES, vec_load(out));
 }
 
 static int backward(struct op *op, const struct step *step, struct error *error)
@@ -51,7 +51,7 @@ static int backward(struct op *op, const struct step *step, struct error *error)
     float *to = shortcut->in->gradient;
     if (!to)
         return 0;
-    for (int group = 0; group < lanes_groups(shortcut->batch); group++, from += lanes_count(out))
+    for (int block = 0; block < lanes_blocks(shortcut->batch); block++, from += lanes_count(out))
         for (int c = 0; c < in.c; c++, to += in_plane) {
             if (shortcut->stride > 1)
                 memset(to, 0, in_plane * sizeof *to);

@@ -1,4 +1,4 @@
-/* The convolution kernel's interface: one row of outputs, all filters, sixteen samples.
+/* The convolution kernel's interface: one row of outputs, all filters, one block of samples.
  *
  * A gradient of the input is a convolution too, with the taps reversed, the weights' channel strides exchanged and zeros around
  * the plane, so one kernel serves both directions. Strides of `in` and `out` are in vectors, of `w` in floats and of either sign. */
@@ -25,19 +25,19 @@ struct strip {
     ptrdiff_t out_channel, out_step;
     const float *bias;           /* [filters], or NULL */
     bool relu;
-    uint16_t *masks;             /* where gradients pass; NULL: not wanted */
+    lane_bits *bits;             /* where gradients pass; NULL: not wanted */
 };
 
-/* One row. With relu, masks[filter*out_channel + column] has a bit for every lane that is positive. */
+/* One row. With relu, bits[filter*out_channel + column*out_step] has a bit for every lane that is positive. */
 void strip_plain(const struct strip *strip);
 
 /* What a 2 x 2 maximum keeps of every value, one bit a lane. */
 enum { POOLED_RIGHT, POOLED_LOWER, /* which of the four places won; the first of equals */
        POOLED_LIVE,                /* a gradient passes: everywhere, or with relu where the maximum is positive */
-       POOLED_MASKS };
+       POOLED_BITS };
 
-/* Two rows of the convolution, in_step * in_row apart, and the maximum of every 2 x 2 of them: n columns are pooled ones. The masks of a value
- * begin at POOLED_MASKS * (filter*out_channel + column). */
+/* Two rows of the convolution, in_step * in_row apart, and the maximum of every 2 x 2 of them: n columns are pooled ones. The bits of a value
+ * begin at POOLED_BITS * (filter*out_channel + column). */
 void strip_pooled(const struct strip *strip);
 
 /* Part i of n things in `parts` nearly equal parts begins here. */

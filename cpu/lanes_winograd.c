@@ -2,7 +2,7 @@
  * of one row are summed over channels and transformed along the row while they are in the first cache; columns follow when all rows are there. */
 #include "cpu/lanes_winograd_transform.h"
 
-enum { FILTERS = 16, TILE_FILTERS = 6 };
+enum { FILTERS = 16, TILE_FILTERS = 6, TILE_TILES = REGISTERS == 32 ? 4 : 2 };
 
 static int filter_blocks(int filters) { return (filters + FILTERS - 1) / FILTERS; }
 
@@ -27,32 +27,42 @@ static size_t rows_floats(int filters) { return (size_t)WINOGRAD_POINTS * (size_
 
 size_t winograd_room_floats(int filters, int channels)
 {
-    return WINOGRAD_PLACES * winograd_place_floats(channels) + SUMS_FLOATS + rows_floats(filter_blocks(filters) * FILTERS);
+    return WINOGRAD_PLACES * winograd_place_floats(channels, LANES) + SUMS_FLOATS + rows_floats(filter_blocks(filters) * FILTERS);
 }
 
-/* sums[filter][tile] of `filters` filters: u[channel][16] broadcast, v[channel][tile]. */
-VECTOR_INLINE void product(float *sums, const float *u, const float *v, int channels, int filters)
+/* sums[filter][tile] of `filters` filters and TILE_TILES tiles: u[channel][16] broadcast, v[channel][tile]. */
+VECTOR_INLINE void product_tile(float *sums, const float *u, const float *v, int channels, int filters)
 {
-    v16 acc[TILE_FILTERS * WINOGRAD_STRIP];
+    vec acc[TILE_FILTERS * TILE_TILES];
 #pragma GCC unroll 24
-    for (int i = 0; i < filters * WINOGRAD_STRIP; i++)
-        acc[i] = v16_zero();
+    for (int i = 0; i < filters * TILE_TILES; i++)
+        acc[i] = vec_zero();
     for (int c = 0; c < channels; c++, u += FILTERS, v += WINOGRAD_STRIP * LANES) {
-        v16 d[WINOGRAD_STRIP];
+        vec d[TILE_TILES];
 #pragma GCC unroll 4
-        for (int t = 0; t < WINOGRAD_STRIP; t++)
-            d[t] = v16_load(v + t * LANES);
+        for (int t = 0; t < TILE_TILES; t++) {
+            d[t] = vec_load(v + t * LANES);
+            VEC_HELD(d[t]);
+        }
 #pragma GCC unroll 6
         for (int f = 0; f < filters; f++) {
-            v16 w = v16_all(u[f]);
+            vec w = vec_all(u[f]);
 #pragma GCC unroll 4
-            for (int t = 0; t < WINOGRAD_STRIP; t++)
-                acc[f * WINOGRAD_STRIP + t] = v16_fma(d[t], w, acc[f * WINOGRAD_STRIP + t]);
+            for (int t = 0; t < TILE_TILES; t++)
+                acc[f * TILE_TILES + t] = vec_fma(d[t], w, acc[f * TILE_TILES + t]);
         }
     }
-#pragma GCC unroll 24
-    for (int i = 0; i < filters * WINOGRAD_STRIP; i++)
-        v16_store(sums + i * LANES, acc[i]);
+#pragma GCC unroll 6
+    for (int f = 0; f < filters; f++)
+#pragma GCC unroll 4
+        for (int t = 0; t < TILE_TILES; t++)
+            vec_store(sums + (f * WINOGRAD_STRIP + t) * LANES, acc[f * TILE_TILES + t]);
+}
+
+VECTOR_INLINE void product(float *sums, const float *u, const float *v, int channels, int filters)
+{
+    for (int t = 0; t < WINOGRAD_STRIP; t += TILE_TILES)
+        product_tile(sums + t * LANES, u, v + t * LANES, channels, filters);
 }
 
 /* Sixteen filters as 6, 5 and 5; fewer in steps of that size. */
@@ -70,32 +80,32 @@ static void along_row(float *rows, const float *sums, int filters)
 {
     enum { PLACE = FILTERS * WINOGRAD_STRIP * LANES };
     for (int i = 0; i < filters * WINOGRAD_STRIP; i++, sums += LANES, rows += WINOGRAD_TILE * LANES) {
-        v16 m[WINOGRAD_POINTS], y[WINOGRAD_TILE];
+        vec m[WINOGRAD_POINTS], y[WINOGRAD_TILE];
 #pragma GCC unroll 6
         for (int j = 0; j < WINOGRAD_POINTS; j++)
-            m[j] = v16_load(sums + j * PLACE);
+            m[j] = vec_load(sums + j * PLACE);
         winograd_output(m, y);
 #pragma GCC unroll 4
         for (int x = 0; x < WINOGRAD_TILE; x++)
-            v16_store(rows + x * LANES, y[x]);
+            vec_store(rows + x * LANES, y[x]);
     }
 }
 
 struct target { float *out; size_t plane; int columns, lines, width; };
 
 /* Down the columns of one filter's tiles. */
-VECTOR_INLINE void column(const struct target *to, const float *rows, size_t row, int x, v16 bias)
+VECTOR_INLINE void column(const struct target *to, const float *rows, size_t row, int x, vec bias)
 {
-    v16 m[WINOGRAD_POINTS], y[WINOGRAD_TILE];
+    vec m[WINOGRAD_POINTS], y[WINOGRAD_TILE];
 #pragma GCC unroll 6
     for (int i = 0; i < WINOGRAD_POINTS; i++)
-        m[i] = v16_load(rows + (size_t)i * row + x * LANES);
+        m[i] = vec_load(rows + (size_t)i * row + x * LANES);
     winograd_output(m, y);
 #pragma GCC unroll 4
     for (int i = 0; i < WINOGRAD_TILE; i++)
         if (i < to->lines) {
             float *out = to->out + ((ptrdiff_t)i * to->width + x) * LANES;
-            v16_store(out, y[i] + bias);
+            vec_store(out, y[i] + bias);
             __builtin_prefetch(out + to->plane, 1); /* the next filter's */
         }
 }
@@ -108,10 +118,10 @@ static void output_strip(const struct winograd_pass *p, const float *rows, const
         const struct winograd_run run = winograd_run(tiles, tile, end);
         const int n = run.n * WINOGRAD_TILE, left_x = w - run.x, left_y = h - run.y;
         for (int f = 0; f < p->out_shape.c; f++) {
-            const size_t at = (((size_t)run.group * (size_t)p->out_shape.c + (size_t)f) * (size_t)h + (size_t)run.y) * (size_t)w + (size_t)run.x;
+            const size_t at = (((size_t)run.block * (size_t)p->out_shape.c + (size_t)f) * (size_t)h + (size_t)run.y) * (size_t)w + (size_t)run.x;
             const struct target to = { p->out + at * LANES, (size_t)h * (size_t)w * LANES, n < left_x ? n : left_x, left_y < WINOGRAD_TILE ? left_y : WINOGRAD_TILE, w };
             const float *from = rows + (size_t)(f * WINOGRAD_STRIP + tile - first) * WINOGRAD_TILE * LANES;
-            const v16 bias = p->bias ? v16_all(p->bias[f]) : v16_zero();
+            const vec bias = p->bias ? vec_all(p->bias[f]) : vec_zero();
             for (int x = 0; x < to.columns; x++)
                 column(&to, from, row, x, bias);
         }
@@ -121,14 +131,15 @@ static void output_strip(const struct winograd_pass *p, const float *rows, const
 
 void winograd_convolve(const struct winograd_pass *p)
 {
-    const struct winograd_tiles tiles = winograd_tiles(p->out_shape, p->groups);
+    const struct winograd_tiles tiles = winograd_tiles(p->out_shape, p->blocks);
     const int channels = p->in_shape.c, filters = p->out_shape.c, blocks = filter_blocks(filters);
-    const size_t place = winograd_place_floats(channels), u_place = winograd_filters_floats(filters, channels) / WINOGRAD_PLACES;
+    const size_t place = winograd_place_floats(channels, LANES), u_place = winograd_filters_floats(filters, channels) / WINOGRAD_PLACES;
+    const struct winograd_source source = { p->in, p->in_shape, lanes_count(p->in_shape), p->pad, LANES };
     float *v = p->room, *sums = v + WINOGRAD_PLACES * place, *rows = sums + SUMS_FLOATS;
     const size_t row = rows_floats(filters) / WINOGRAD_POINTS;
     for (int tile = 0; tile < tiles.all; tile += WINOGRAD_STRIP) {
         const int end = tile + WINOGRAD_STRIP < tiles.all ? tile + WINOGRAD_STRIP : tiles.all;
-        winograd_input_strip(v, p->in, p->in_shape, p->pad, &tiles, tile, end);
+        winograd_input_strip(v, &source, &tiles, tile, end);
         for (int i = 0; i < WINOGRAD_POINTS; i++)
             for (int b = 0; b < blocks; b++) {
                 const int n = filters - b * FILTERS < FILTERS ? filters - b * FILTERS : FILTERS;

@@ -12,7 +12,7 @@
 
 enum { WINOGRAD_TILE = 4, WINOGRAD_POINTS = 6, WINOGRAD_PLACES = WINOGRAD_POINTS * WINOGRAD_POINTS };
 
-/* Tiles that are worked on together, neighbours in the order group, row, column. */
+/* Tiles that are worked on together, neighbours in the order block (or group), row, column. */
 enum { WINOGRAD_STRIP = 4 };
 
 /* Whether it pays: there are enough channels, and the map fills its tiles. */
@@ -29,10 +29,10 @@ size_t winograd_gradient_floats(int filters, int channels);
 void winograd_filters(float *transformed, const float *weights, int filters, int channels, bool turned);
 
 struct winograd_pass {
-    const float *in;           /* [groups][in_shape][16] */
-    float *out;                /* [groups][out_shape][16] */
+    const float *in;           /* [blocks][in_shape][LANES] */
+    float *out;                /* [blocks][out_shape][LANES] */
     struct shape in_shape, out_shape;
-    int groups, pad;           /* pad: 0 to 2 */
+    int blocks, pad;           /* pad: 0 to 2 */
     const float *filters;      /* transformed */
     const float *bias;         /* [out_shape.c], or NULL */
     float *room;               /* winograd_room_floats(out_shape.c, in_shape.c) */
@@ -41,8 +41,8 @@ struct winograd_pass {
 void winograd_convolve(const struct winograd_pass *pass);
 
 struct winograd_gradient {
-    const float *in;           /* [groups][in_shape][16] */
-    const float *dout;         /* [groups][out_shape][16] */
+    const float *in;           /* [groups][PARTS][in_shape][LANES] */
+    const float *dout;         /* [groups][PARTS][out_shape][LANES] */
     struct shape in_shape, out_shape;
     int groups, pad;
     float *gradient;           /* [out_shape.c][in_shape.c][3][3] */
