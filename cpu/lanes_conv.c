@@ -21,7 +21,7 @@ int conv_forward(struct op *op, const struct step *step, struct error *error)
     (void)error;
     const struct conv *conv = (const struct conv *)op;
     const struct conv_args *args = &conv->args;
-    const struct shape in = conv->in->shape, out = conv->out->shape;
+    const struct shape in = conv_plane(conv, conv->in->shape), out = conv_plane(conv, conv->out->shape);
     for (int block = 0; block < lanes_blocks(conv->batch); block++) {
         const float *from = (const float *)conv->in->data + (size_t)block * lanes_count(in);
         float *to = (float *)conv->out->data + (size_t)block * lanes_count(out);

@@ -21,6 +21,13 @@ size_t conv_bits(const struct conv *conv);
 /* The shape of what the convolution itself makes. */
 struct shape lanes_conv_map(struct shape in, const struct conv_args *args);
 
+/* Where neighbours do not matter a plane is one long row. */
+static inline struct shape conv_plane(const struct conv *conv, struct shape shape)
+{
+    const bool alone = conv->args.size == 1 && conv->args.stride == 1 && conv->args.pad == 0 && !conv->pooled;
+    return alone ? (struct shape){ shape.c, 1, shape.h * shape.w } : shape;
+}
+
 /* By plain sums, with relu and a 2 x 2 maximum in registers. */
 int lanes_conv_plain(struct op **op, const struct op_request *request, const struct conv_args *args, struct error *error);
 int conv_forward(struct op *op, const struct step *step, struct error *error);

@@ -3,8 +3,7 @@
  * go block by block. */
 #include "cpu/lanes_conv.h"
 
-#include "cpu/lanes_filters.h"
-#include "cpu/lanes_strip.h"
+#include "cpu/lanes_pointwise.h"
 #include "cpu/loss_scale.h"
 
 /* bias_sum[filter] += the sum of dout over the map, lane by lane. */
@@ -67,7 +66,7 @@ static void sum_places(const struct conv *conv, const float *dout, vec *bias_sum
 static void input_gradient_row(const struct conv *conv, const float *weights, const float *dmap, float *din, int y)
 {
     const int size = conv->args.size, stride = conv->args.stride, pad = conv->args.pad;
-    const struct shape in = conv->in->shape, map = conv->map;
+    const struct shape in = conv_plane(conv, conv->in->shape), map = conv_plane(conv, conv->map);
     int ky = y + pad < size ? y + pad : (y + pad) % stride + (size - 1 - (y + pad) % stride) / stride * stride;
     int rows = 0, line = (y + pad - ky) / stride;
     if ((y + pad) % stride < size)
@@ -93,6 +92,8 @@ static void input_gradient_row(const struct conv *conv, const float *weights, co
 
 /* Filters' gradients can be had from the pooled gradient. */
 static bool merges(const struct conv *conv) { return conv->pooled && conv->args.stride == 1 && conv->args.pad == 0; }
+
+static bool pointwise(const struct conv *conv) { return conv->args.pad == 0 && filters_pointwise_pays(conv->in->shape, conv->args.size); }
 
 /* The gradient of the map, where it lies or made in scratch; and the biases'. */
 static const float *map_gradient(const struct conv *conv, const float *dout, const lane_bits *bits, float *scratch, vec *bias_sum)
@@ -128,7 +129,7 @@ static struct rooms rooms(const struct conv *conv)
     struct rooms at;
     at.bias = makes_map ? PARTS * lanes_count(conv->map) : 0;
     at.filters = at.bias + (size_t)conv->map.c * GROUP;
-    at.weights = at.filters + (merges(conv) ? filters_pooled_floats(conv->out->shape) : 0);
+    at.weights = at.filters + (merges(conv) ? filters_pooled_floats(conv->out->shape) : pointwise(conv) ? filters_pointwise_floats(conv->in->shape) : 0);
     at.all = at.weights + (conv->want_gradient ? conv->weight->count : 0);
     return at;
 }
@@ -155,10 +156,12 @@ static void group_gradient(const struct conv *conv, const struct step *step, flo
     };
     if (merge)
         filters_gradient_pooled(&pass);
+    else if (pointwise(conv))
+        filters_gradient_pointwise(&pass);
     else
         filters_gradient(&pass);
     for (size_t part = 0; conv->want_gradient && part < PARTS; part++)
-        for (int y = 0; y < in.h; y++)
+        for (int y = 0; y < conv_plane(conv, in).h; y++)
             input_gradient_row(conv, scratch + at.weights, dmap[part], (float *)conv->in->gradient + (first + part) * lanes_count(in), y);
 }
 

@@ -12,7 +12,7 @@ struct filters_pass {
     int size, stride, pad;
     float *gradient;       /* [out_shape.c][in_shape.c][size][size], written, or added to */
     bool add;
-    float *room;           /* filters_gradient_pooled only: filters_pooled_floats(out_shape) */
+    float *room;           /* floats of filters_pooled_floats or filters_pointwise_floats; filters_gradient needs none */
 };
 
 void filters_gradient(const struct filters_pass *pass);

@@ -6,6 +6,8 @@
  * Columns that some tap misses are done one by one, many filters side by side, with the taps that meet the plane. */
 #include "cpu/lanes_strip.h"
 
+#include "cpu/lanes_pointwise.h"
+
 #include <limits.h>
 
 enum { TILE_FILTERS = REGISTERS == 32 ? 6 : 3, TILE_COLUMNS = 4, EDGE_FILTERS = 12 };
@@ -58,18 +60,6 @@ VECTOR_INLINE void start(const struct strip *s, int filter, vec *acc, int filter
     }
 }
 
-VECTOR_INLINE void finish(const struct strip *s, int filter, int x, vec a)
-{
-    const ptrdiff_t at = filter * s->out_channel + x * s->out_step;
-    if (s->relu) {
-        lane_mask passes;
-        a = vec_relu(a, &passes);
-        if (s->bits)
-            s->bits[at] = mask_bits(passes);
-    }
-    vec_store(s->out + at * LANES, a);
-}
-
 /* ---- columns that all taps meet ---- */
 
 VECTOR_INLINE void plain_tile(const struct strip *s, int filter, int x, int filters, int columns)
@@ -81,7 +71,7 @@ VECTOR_INLINE void plain_tile(const struct strip *s, int filter, int x, int filt
     for (int f = 0; f < filters; f++) {
 #pragma GCC unroll 4
         for (int p = 0; p < columns; p++)
-            finish(s, filter + f, x + p, acc[f * columns + p]);
+            strip_finish(s, filter + f, x + p, acc[f * columns + p]);
     }
 }
 
@@ -143,7 +133,7 @@ VECTOR_INLINE void edge_tile(const struct strip *s, int filter, int x, int filte
     }
 #pragma GCC unroll 12
     for (int f = 0; f < filters; f++)
-        finish(s, filter + f, x, acc[f]);
+        strip_finish(s, filter + f, x, acc[f]);
 }
 
 VECTOR_INLINE void edge_columns(const struct strip *s, int filter, int begin, int end, int filters)
@@ -176,6 +166,10 @@ static void columns_at_edge(const struct strip *s, int begin, int end)
 
 void strip_plain(const struct strip *s)
 {
+    if (strip_pointwise_pays(s)) {
+        strip_pointwise(s);
+        return;
+    }
     const int step = (int)s->in_step, room = s->in_width == INT_MAX ? 0 : s->in_width - s->columns - s->in_column;
     int begin = s->in_column < 0 ? (-s->in_column + step - 1) / step : 0;
     int end = s->in_width == INT_MAX ? s->n : room < 0 ? 0 : room / step + 1;

@@ -31,6 +31,19 @@ struct strip {
 /* One row. With relu, bits[filter*out_channel + column*out_step] has a bit for every lane that is positive. */
 void strip_plain(const struct strip *strip);
 
+/* A sum is done: relu, its bits, and where it goes. */
+VECTOR_INLINE void strip_finish(const struct strip *s, int filter, int x, vec a)
+{
+    const ptrdiff_t at = filter * s->out_channel + x * s->out_step;
+    if (s->relu) {
+        lane_mask passes;
+        a = vec_relu(a, &passes);
+        if (s->bits)
+            s->bits[at] = mask_bits(passes);
+    }
+    vec_store(s->out + at * LANES, a);
+}
+
 /* What a 2 x 2 maximum keeps of every value, one bit a lane. */
 enum { POOLED_RIGHT, POOLED_LOWER, /* which of the four places won; the first of equals */
        POOLED_LIVE,                /* a gradient passes: everywhere, or with relu where the maximum is positive */
