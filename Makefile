@@ -16,11 +16,18 @@ VARIANT ?= release
 B := build/$(VARIANT)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-psabi -Werror=implicit-function-declaration $(if $(CI),-Werror)
-CFLAGS ?= -O3 -march=native -g
+CFLAGS ?= -O3 -g
 ALL_CFLAGS = -std=c11 $(CFLAGS) -fno-math-errno -ffp-contract=off $(WARNINGS) -D_GNU_SOURCE -I. -MMD -MP $(VARIANT_$(VARIANT)) $(DEFINES) $(DEPS_CFLAGS)
 VARIANT_asan := -O1 -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 VARIANT_tsan := -O1 -fsanitize=thread
 VARIANT_fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+
+# The CPU's kernels are compiled once for each instruction set (cpu/isa.h), everything else for the compiler's baseline.
+ISAS := $(if $(filter x86_64-%,$(shell $(CC) $(CFLAGS) -dumpmachine)),v4 v3) base
+ISA_v4 := -march=x86-64-v4
+ISA_v3 := -march=x86-64-v3
+KERNELS := $(wildcard cpu/lanes*.c) cpu/flat.c
+OBJCOPY := $(or $(OBJCOPY),$(shell $(CC) -print-prog-name=objcopy))
 
 ifdef DEPS
 DEPS_MACHINE := $(shell $(CC) -print-multiarch)
@@ -68,8 +75,8 @@ DEFINES := -DONESTEP_VERSION='"$(VERSION)"' $(if $(filter 1,$(ONEDNN)),-DHAVE_ON
 LIBS := $(DEPS_LIBS) $(if $(filter 1,$(CUDA)),-Wl$(comma)--as-needed $(CUDA_LIBS) $(if $(filter 1,$(NCCL)),$(NCCL_LIBS)) -Wl$(comma)--no-as-needed) $(if $(filter 1,$(ONEDNN)),-ldnnl -lgomp) -linih -lcjson -lhwloc -lpng -lturbojpeg -lz -lm -lpthread
 
 ROOMS := base data nets cpu $(if $(filter 1,$(CUDA)),cuda) trainer
-LEFT_OUT := $(if $(filter 1,$(ONEDNN)),,$(wildcard cpu/dnnl*.c)) $(if $(filter 1,$(NCCL)),,cuda/nccl.c) $(LEFT_TO_EMULATION) trainer/main.c
-LIBRARY := $(patsubst %.c,$(B)/%.o,$(filter-out $(LEFT_OUT),$(wildcard $(addsuffix /*.c,$(ROOMS))))) $(if $(filter 1,$(CUDA)),$(patsubst %,$(B)/%.o,$(wildcard cuda/*.cu))) $(EMULATED)
+LEFT_OUT := $(KERNELS) $(if $(filter 1,$(ONEDNN)),,$(wildcard cpu/dnnl*.c)) $(if $(filter 1,$(NCCL)),,cuda/nccl.c) $(LEFT_TO_EMULATION) trainer/main.c
+LIBRARY := $(patsubst %.c,$(B)/%.o,$(filter-out $(LEFT_OUT),$(wildcard $(addsuffix /*.c,$(ROOMS))))) $(ISAS:%=$(B)/cpu/%.o) $(if $(filter 1,$(CUDA)),$(patsubst %,$(B)/%.o,$(wildcard cuda/*.cu))) $(EMULATED)
 TESTS := $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/fuzz_*.c),$(wildcard tests/*.c)))
 FUZZERS := $(patsubst tests/fuzz_%.c,%,$(wildcard tests/fuzz_*.c))
 FUZZED := $(filter $(addprefix $(B)/,base/% data/% nets/% trainer/config% trainer/interval% trainer/weights%),$(LIBRARY))
@@ -99,16 +106,34 @@ $(B)/defines: force
 $(B)/needs-run $(B)/needs-test:
 	@mkdir -p $(@D) && CC='$(CC)' CFLAGS='$(CFLAGS)' DEPS='$(DEPS)' sh .ci/needs -n $(@:$(B)/needs-%=%) && touch $@
 
+define COMPILE
+@mkdir -p $(@D)
+$(if $(V),,@echo "cc $<$(ISA_SAID)" &&) $(CC) $(ALL_CFLAGS) -c -o $@ $<
+endef
+
 $(TESTS): | $(B)/needs-test
 $(B)/%.o: %.c Makefile $(B)/defines | $(B)/needs-run
-	@mkdir -p $(@D)
-	$(if $(V),,@echo "cc $<" &&) $(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$(COMPILE)
+
+# One object for each instruction set, in which every name but that of the table is local. The table is renamed first:
+# one call of objcopy that does both keeps no name at all. Objects of link-time optimization cannot be renamed.
+define KERNELS_FOR
+$(B)/cpu/$(1)/%.o: ALL_CFLAGS += $(ISA_$(1)) -fno-lto
+$(B)/cpu/$(1)/%.o: ISA_SAID := , $(1)
+$(B)/cpu/$(1)/%.o: cpu/%.c Makefile $(B)/defines | $(B)/needs-run
+	$$(COMPILE)
+$(B)/cpu/$(1).o: $(KERNELS:cpu/%.c=$(B)/cpu/$(1)/%.o)
+	@$(CC) -r -nostdlib -o $$(@:.o=.linked) $$^
+	@$(OBJCOPY) --redefine-sym backend_lanes=backend_lanes_$(1) $$(@:.o=.linked)
+	@$(OBJCOPY) --keep-global-symbol=backend_lanes_$(1) $$(@:.o=.linked) $$@
+endef
+$(foreach isa,$(ISAS),$(eval $(call KERNELS_FOR,$(isa))))
 
 $(B)/%.cu.o: %.cu Makefile $(B)/defines
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "$(word 1,$(notdir $(COMPILE_KERNELS))) $<" &&) $(COMPILE_KERNELS) $(CUDA_DEFINES) $(CUDA_INCLUDES) -MF $(@:.o=.d) -MT $@ -c -o $@ $<
 
--include $(wildcard $(patsubst %.o,%.d,$(LIBRARY) $(TESTS) $(B)/trainer/main.o) $(addsuffix .d,$(BENCHES)))
+-include $(wildcard $(patsubst %.o,%.d,$(LIBRARY) $(TESTS) $(B)/trainer/main.o) $(addsuffix .d,$(BENCHES)) $(foreach isa,$(ISAS),$(KERNELS:cpu/%.c=$(B)/cpu/$(isa)/%.d)))
 
 run:
 	@echo "make run builds, and trains for five epochs: about two minutes on two cores"

@@ -5,7 +5,7 @@
 #include "nets/backend.h"
 
 extern const struct backend backend_reference; /* plain loops over NCHW: the definition of every operation */
-extern const struct backend backend_lanes;     /* own kernels, samples side by side in a vector (lanes.h) */
+extern const struct backend backend_lanes;     /* own kernels, samples side by side in a vector (lanes.h), of the instruction set chosen (isa.h) */
 #ifdef HAVE_ONEDNN
 extern const struct backend backend_onednn;      /* oneDNN, the layout each primitive likes best */
 extern const struct backend backend_onednn_nhwc; /* oneDNN, NHWC throughout */

@@ -1,4 +1,5 @@
-/* What all CPU backends share: the device, its memory, order, the flat passes (device.c, order.c, flat.c). Inside cpu/ only. */
+/* What all CPU backends share: the device, its memory, order, the flat passes (device.c, order.c, flat.c,
+ * forward.c). Inside cpu/ only. */
 #ifndef CPU_DEVICE_H
 #define CPU_DEVICE_H
 
@@ -27,6 +28,7 @@ void cpu_record(struct device *device, struct event *event); /* waiting is the s
 bool cpu_done(struct event *event);
 int cpu_finish(struct event *event, struct error *error);
 int cpu_sync(struct device *device, struct error *error); /* checking is the same */
+void cpu_copy(struct device *device, float *to, const float *from, size_t n);
 void cpu_begin(struct device *device, const struct step *step);
 
 /* The part of the table that all CPU backends have in common. */
@@ -36,7 +38,7 @@ void cpu_begin(struct device *device, const struct step *step);
     .event_open = cpu_event_open, .event_close = cpu_event_close, .record = cpu_record, .wait = cpu_record, .done = cpu_done, .finish = cpu_finish, \
     .sync = cpu_sync, .check = cpu_sync, .begin = cpu_begin
 
-void cpu_copy(struct device *device, float *to, const float *from, size_t n);
+/* flat.c, once for each instruction set; forward.c calls the chosen one's. Their bits do not depend on it. */
 void cpu_sgd(struct device *device, const struct sgd_pass *pass);
 void cpu_forecast(struct device *device, const struct sgd_pass *pass);
 void cpu_local(struct device *device, const struct local_pass *pass);

@@ -2,7 +2,9 @@
  *
  * A pass walks its vectors in blocks small enough to stay in the first cache: gradients are summed there and compensated, then weights
  * and momentum are read and written once. So main memory is touched once an element, however many gradients there are. Every element
- * goes through the same operations in the same order wherever its block begins; vectorizing changes no bit. */
+ * goes through the same operations in the same order wherever its block begins; vectorizing changes no bit.
+ *
+ * Compiled once for each instruction set, as lanes*.c are, and part of the same table: see isa.h and forward.c. */
 #include "cpu/device.h"
 
 #include <math.h>
@@ -233,10 +235,4 @@ void cpu_predict(struct device *device, float *l, const float *p, const float *g
     ELEMENTWISE
     for (size_t i = 0; i < n; i++)
         l[i] = p[i] - c * g[i];
-}
-
-void cpu_copy(struct device *device, float *to, const float *from, size_t n)
-{
-    (void)device;
-    memcpy(to, from, n * sizeof *to);
 }
