@@ -6,6 +6,7 @@
 #include "base/philox.h"
 #include "base/text.h"
 #include "cpu/cpu.h"
+#include "cpu/isa.h"
 #include "trainer/program.h"
 
 #include <stdlib.h>
@@ -46,8 +47,9 @@ bool choice_memory_path(char *path, size_t bytes, const struct choice_key *key)
     if (!program_hash(&program) || !find_folder(folder, sizeof folder))
         return false;
     text_begin(&text, about, sizeof about);
-    text_add(&text, "%s|%016llx|%s|%s|%zu|%zu|%d", key->processor, (unsigned long long)program, libraries(),
-             graph->name, graph->params.total, shape_count(graph->nodes[0].out), key->batch);
+    text_add(&text, "%s|%s|%016llx|%s|%s|%zu|%zu|%d", key->processor, isa_name(isa_chosen()),
+             (unsigned long long)program, libraries(), graph->name, graph->params.total,
+             shape_count(graph->nodes[0].out), key->batch);
     for (int i = 0; i < key->n; i++)
         text_add(&text, "|%s %s", key->candidates[i].backend->name, precision_name(key->candidates[i].precision));
     return (size_t)snprintf(path, bytes, "%s/%s%016llx", folder, prefix, (unsigned long long)hash_name(about)) < bytes;

@@ -4,6 +4,7 @@
 #include "base/nearest.h"
 #include "base/text.h"
 #include "cpu/cpu.h"
+#include "cpu/isa.h"
 #include "trainer/choice_memory.h"
 #ifdef HAVE_CUDA
 #include "cuda/cuda.h"
@@ -50,6 +51,13 @@ void choose_gpu_settings(const struct config *config, const struct devices *devi
 #endif
 
 const struct backend *const host_backend = &backend_lanes;
+
+int choose_isa(const struct config *config, struct error *error)
+{
+    if (config->cpu.isa == AUTOMATIC || isa_choose((enum isa)config->cpu.isa, error) == 0)
+        return 0;
+    return error_place(error, "[cpu] isa");
+}
 
 static int find_backend(const struct backend **backend, const char *name, struct error *error)
 {
@@ -161,13 +169,22 @@ int choose_backend(struct choice *choice, const struct config *config, const str
     return 0;
 }
 
+void choose_name(const struct backend *backend, char *text, size_t bytes)
+{
+    bool several = backend == &backend_lanes;
+    snprintf(text, bytes, "%s%s%s%s", backend->name, several ? " (" : "", several ? isa_name(isa_chosen()) : "",
+             several ? ")" : "");
+}
+
 void choose_describe(const struct choice *choice, char *text, size_t bytes)
 {
     static const char *const sources[] = {
         [CHOICE_CONFIGURED] = "as configured", [CHOICE_ALONE] = "the only one here",
         [CHOICE_MEASURED] = "the fastest, measured now",
         [CHOICE_REMEMBERED] = "the fastest, remembered", [CHOICE_DISTURBED] = "measured now on a busy machine",
+        [CHOICE_KEPT] = "the checkpoint's",
     };
-    snprintf(text, bytes, "%s in %s, %s", choice->backend->name, precision_name(choice->precision),
-             sources[choice->source]);
+    char name[64];
+    choose_name(choice->backend, name, sizeof name);
+    snprintf(text, bytes, "%s in %s, %s", name, precision_name(choice->precision), sources[choice->source]);
 }

@@ -16,6 +16,10 @@ int choose_gpus(struct error *why);
 /* [cuda], whether results must repeat, and the GPUs that are used: before a device is opened. */
 void choose_gpu_settings(const struct config *config, const struct devices *devices);
 
+/* [cpu] isa, for the whole process; auto leaves it as it is. Before threads start and before choose_backend. EXIT_USAGE
+ * where the processor does not run it. */
+int choose_isa(const struct config *config, struct error *error);
+
 /* Whether [cpu] backend, or where it is auto a fast one, computes in [train] precision. */
 bool choose_offers(const struct config *config);
 
@@ -24,7 +28,7 @@ int choose_candidates(struct choice *candidates);
 
 /* Where `devices` names GPUs, that backend; else [cpu] backend; and [train] precision: what is left to `auto` is what
  * makes the shortest training step with the rest. What was measured is remembered (choice_memory.h) by processor,
- * program, net, batch and what was asked, so that later runs are the same; where that cannot be written, a line on
+ * instruction set, program, net, batch and what was asked, so that later runs are the same; where that cannot be written, a line on
  * stderr says so. `processor`: of the machine, in words. The reference is never measured: alone it computes in fp32.
  * EXIT_USAGE for an unknown name, or a backend that does not offer the precision. */
 int choose_backend(struct choice *choice, const struct config *config, const struct devices *devices,
@@ -35,7 +39,10 @@ int choose_backend(struct choice *choice, const struct config *config, const str
 int choose_fastest(struct choice *choice, const struct choice *candidates, int n, const struct graph *graph, int batch,
                    int64_t enough_ns, struct error *error);
 
-/* "lanes in fp32, the fastest, remembered" */
+/* "onednn"; of the kernels that are there for several instruction sets also which: "lanes (v4)". */
+void choose_name(const struct backend *backend, char *text, size_t bytes);
+
+/* "lanes (v4) in fp32, the fastest, remembered" */
 void choose_describe(const struct choice *choice, char *text, size_t bytes);
 
 #endif

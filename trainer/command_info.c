@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "cpu/cpu.h"
+#include "cpu/isa.h"
 #include "data/dataset.h"
 #include "nets/layers.h"
 #include "nets/network.h"
@@ -33,15 +34,19 @@ static void print_machine(const struct topology *topology)
     text_print(stdout, COLUMN, "cpu", "%s, %d core%s for us%s, L2 %ld KiB, L3 %ld KiB", topology->model,
                topology->cores, topology->cores == 1 ? "" : "s", fast, topology->l2_kib, topology->l3_kib);
     printf("memory     %.1f GiB\n", (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE) / (1 << 30));
-    printf("vectors    "
-#if defined(__AVX512F__)
-           "AVX-512"
-#elif defined(__AVX2__)
-           "AVX2"
-#else
-           "baseline"
-#endif
-           " (chosen when this was built)\n");
+}
+
+/* Which of our kernels are used. */
+static void print_isa(void)
+{
+    const enum isa isa = isa_chosen();
+    char others[64];
+    struct text text;
+    text_begin(&text, others, sizeof others);
+    for (int i = ISAS - 1; i >= 0; i--)
+        if (isa_runs((enum isa)i) && i != (int)isa)
+            text_add(&text, "%s%s", text.used ? ", " : "; this processor also runs ", isa_name((enum isa)i));
+    text_print(stdout, COLUMN, "isa", "%s (%s)%s", isa_name(isa), isa_vectors(isa), others);
 }
 
 #ifdef HAVE_CUDA
@@ -246,6 +251,7 @@ int command_info(int n, char **words, struct error *error)
         return -1;
     printf("onestep    %s\n", ONESTEP_VERSION);
     print_machine(&topology);
+    print_isa();
     if (print_gpus(check, error) || measure_precisions(error))
         return -1;
     print_libraries();

@@ -143,7 +143,7 @@ static int settle(struct training *training, struct error *error)
     if (config->train.deterministic == AUTOMATIC)
         config->train.deterministic = repeats;
     choose_gpu_settings(config, &training->devices);
-    return 0;
+    return choose_isa(config, error) ? error_place(error, training->config_path) : 0;
 }
 
 /* Names the config's file and key before what a room that knows no config has said. */
@@ -241,12 +241,14 @@ static int open_metrics(struct training *training, const char *path, struct erro
     return 0;
 }
 
-/* The config that goes with a checkpoint says how to go on. What goes with the weights leaves out what changes no result, so that equal runs give equal files. */
+/* The config that goes with a checkpoint says how to go on. What goes with the weights leaves out what changes no
+ * result, so that equal runs give equal files. Neither has the instruction set, which is the machine's. */
 static void write_about(struct training *training)
 {
     struct config about = training->config, plain;
     config_defaults(&plain);
     about.output.overwrite = plain.output.overwrite;
+    about.cpu.isa = plain.cpu.isa;
     snprintf(about.output.dir, sizeof about.output.dir, "%s", plain.output.dir);
     config_write(&about, training->about_run, sizeof training->about_run);
     about.output = plain.output;
@@ -291,11 +293,11 @@ static void print_workers(const struct training *training)
         topology_describe(&training->topology, (int)config->workers.count, cores, sizeof cores);
     text_print(stdout, COLUMN, "workers", "%lld of batch %lld, on %s%s", (long long)config->workers.count,
                (long long)config->data.batch, *cores ? "" : config->workers.devices, cores);
-    choose_describe(&training->choice, backend, sizeof backend);
-    bool kept = training->resumption.asked && !training->devices.n;
-    if (kept && strcmp(training->choice.backend->name, training->resumption.backend) == 0)
-        snprintf(backend, sizeof backend, "%s in %s, the checkpoint's", training->choice.backend->name,
-                 precision_name(training->choice.precision));
+    struct choice choice = training->choice;
+    bool resumed = training->resumption.asked && !training->devices.n;
+    if (resumed && strcmp(choice.backend->name, training->resumption.backend) == 0)
+        choice.source = CHOICE_KEPT;
+    choose_describe(&choice, backend, sizeof backend);
     text_print(stdout, COLUMN, "backend", "%s", backend);
 }
 

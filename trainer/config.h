@@ -95,6 +95,7 @@ struct config {
     } cuda;
     struct {
         char backend[CONFIG_TEXT];
+        int isa; /* AUTOMATIC or enum isa (cpu/isa.h) */
     } cpu;
     struct {
         double bandwidth_gbps, latency_us;

@@ -43,7 +43,7 @@ int model_load(struct model *model, enum weights_choice choice, struct error *er
     int stored = config->train.precision;
     if (!on_gpu && !choose_offers(config)) /* weights are fp32 whatever they were trained in */
         config->train.precision = PRECISION_FP32;
-    if (config_network(&model->graph, config, model->path, &(struct config_input){ about->input, about->classes, false }, error) || topology_read(&topology, error) ||
+    if (choose_isa(config, error) || config_network(&model->graph, config, model->path, &(struct config_input){ about->input, about->classes, false }, error) || topology_read(&topology, error) ||
         choose_backend(&computing, config, on_gpu ? &first : &none, &model->graph, topology.identity, error) ||
         allocate_floats(&model->weights, model->graph.params.total, "the weights", error) || allocate_floats(&model->stats, model->graph.stats.total, "the statistics", error))
         return -1;
@@ -83,8 +83,11 @@ void model_describe(const struct model *model, char *text, size_t bytes)
 
 void model_describe_computing(const struct model *model, char *text, size_t bytes)
 {
+    char name[64];
     bool other = model->precision != model->stored;
-    snprintf(text, bytes, "%s%s%s%s on %s", precision_name(model->precision), other ? " (trained in " : "", other ? precision_name(model->stored) : "", other ? ")" : "", model->backend->name);
+    choose_name(model->backend, name, sizeof name);
+    snprintf(text, bytes, "%s%s%s%s on %s", precision_name(model->precision), other ? " (trained in " : "",
+             other ? precision_name(model->stored) : "", other ? ")" : "", name);
 }
 
 /* The model's vectors, and room for a batch, on a device with memory of its own. */

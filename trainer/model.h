@@ -31,7 +31,7 @@ int model_weights_word(const char *command, const char *word, enum weights_choic
 /* "iteration 1,875, averaged weights" */
 void model_describe(const struct model *model, char *text, size_t bytes);
 
-/* "fp32 on lanes", and what they were trained in if that is another precision. */
+/* "fp32 on lanes (v4)", and what they were trained in if that is another precision. */
 void model_describe_computing(const struct model *model, char *text, size_t bytes);
 
 /* One thread's means to compute with a model. Release also after a failure. */

@@ -11,6 +11,7 @@ enum choice_source {
     CHOICE_MEASURED,   /* the fastest, measured now */
     CHOICE_REMEMBERED, /* the fastest when it was measured */
     CHOICE_DISTURBED,  /* measured now, while others used the processor */
+    CHOICE_KEPT,       /* a resumed run's, which is its checkpoint's */
 };
 
 /* What computes, and in what. */
