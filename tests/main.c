@@ -3,8 +3,8 @@
  *     run [--list] [SUBJECT...]
  *
  * Each subject runs in a process of its own: a crash ends that subject alone, and so does a hang, after
- * ONESTEP_TEST_SECONDS. ONESTEP_TEST_VARIANT is a word that is put before the subjects' names. Lines for tests/count
- * besides TAP:
+ * ONESTEP_TEST_SECONDS. ONESTEP_TEST_VARIANT is a word that is put before the subjects' names. With ONESTEP_TEST_ISA
+ * ("v3") they run as on a processor that runs no better instruction set. Lines for tests/count besides TAP:
  *
  *     # subject: [VARIANT] NAME
  *     # test: NAME             one for each test of a group, before the first of them runs
@@ -12,6 +12,8 @@
  *     # died: HOW              the subject did not come to its end
  *     # took: SECONDS NAME     the last line of each subject */
 #include "tests/tests.h"
+
+#include "cpu/isa.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -83,6 +85,18 @@ static unsigned limit(void)
         return 1200;
     const long seconds = strtol(text, &end, 10);
     return *end || seconds < 1 || seconds > 1000000 ? 0 : (unsigned)seconds;
+}
+
+/* False where it is no name of one, or the processor does not run it. */
+static bool limit_isa(void)
+{
+    const char *name = getenv("ONESTEP_TEST_ISA");
+    for (int isa = 0; name && isa < ISAS; isa++)
+        if (strcmp(name, isa_name((enum isa)isa)) == 0 && isa_runs((enum isa)isa)) {
+            isa_limit((enum isa)isa);
+            return true;
+        }
+    return !name;
 }
 
 static void on_alarm(int number)
@@ -196,6 +210,10 @@ int main(int argc, char **argv)
     const unsigned seconds = limit();
     if (!seconds) {
         fprintf(stderr, "ONESTEP_TEST_SECONDS: want 1..1000000, got \"%s\"\n", getenv("ONESTEP_TEST_SECONDS"));
+        return 2;
+    }
+    if (!limit_isa()) {
+        fprintf(stderr, "ONESTEP_TEST_ISA: want what this processor runs, got \"%s\"\n", getenv("ONESTEP_TEST_ISA"));
         return 2;
     }
     catch();

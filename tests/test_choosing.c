@@ -3,6 +3,7 @@
 #include "base/door.h"
 #include "base/file.h"
 #include "cpu/cpu.h"
+#include "cpu/isa.h"
 #include "nets/layers.h"
 #include "tests/tests.h"
 #include "trainer/choice_memory.h"
@@ -202,6 +203,13 @@ static void every_part_of_a_key_counts(void **state)
         path_of(again, &others[i]);
         assert_string_not_equal(path, again);
     }
+    const enum isa best = isa_chosen();
+    isa_limit(ISA_BASE);
+    path_of(again, &key);
+    assert_int_equal(strcmp(path, again) == 0, best == ISA_BASE);
+    isa_limit(best);
+    path_of(again, &key);
+    assert_string_equal(path, again);
     graph_release(&small);
     graph_release(&other);
 }

@@ -1,5 +1,7 @@
-/* The flat passes against one plain loop each, bit for bit: every combination of flags, every length around a block, any split. */
+/* The flat passes against one plain loop each, bit for bit: every combination of flags, every length around a block, any split; as
+ * they are chosen for this processor, and of every instruction set that it runs. */
 #include "cpu/cpu.h"
+#include "cpu/isa.h"
 #include "tests/segment.h"
 #include "tests/tests.h"
 
@@ -8,16 +10,23 @@
 #include <math.h>
 #include <string.h>
 
-enum { LONGEST = 2600, MOST_K = 8 };
+enum { LONGEST = 2600, MOST_K = 9 };
 
 /* Vectors of a pass; all filled anew from one key, so that two passes start alike. */
 struct vectors { float *w, *v, *w_out, *p, *backup, *mean_square, *average, *gradients[MOST_K]; };
 
+/* A stretch of values that are drawn once: drawing all anew for every pass would take most of the time. */
 static float *any_vector(struct draws *draws)
 {
+    enum { DRAWN = 1 << 16 };
+    static float drawn[DRAWN];
+    static bool done;
+    struct draws all = { 17, 0 };
+    for (int i = 0; i < DRAWN && !done; i++)
+        drawn[i] = ldexpf((float)draw(&all) / 0x1p31f - 1, draw_below(&all, 12) - 8);
+    done = true;
     float *values = floats_new(LONGEST);
-    for (int i = 0; i < LONGEST; i++)
-        values[i] = ldexpf((float)draw(draws) / 0x1p31f - 1, draw_below(draws, 12) - 8);
+    memcpy(values, drawn + draw_below(draws, DRAWN - LONGEST), LONGEST * sizeof *values);
     return values;
 }
 
@@ -123,12 +132,23 @@ static void same(const struct vectors *a, const struct vectors *b)
     assert_memory_equal(a->average, b->average, LONGEST * sizeof(float));
 }
 
+/* Whose flat passes are tested: those of one instruction set, or at ISAS the ones that all backends call. */
+static const struct backend *passes_or_skip(void **state)
+{
+    const enum isa isa = *(const enum isa *)*state;
+    if (isa == ISAS)
+        return &backend_reference;
+    if (!isa_runs(isa))
+        test_skip("this processor does not run it");
+    return isa_lanes(isa);
+}
+
 static const size_t lengths[] = { 1, 15, 64, 1023, 1024, 1025, LONGEST };
 enum { N_LENGTHS = sizeof lengths / sizeof *lengths };
 
 static void test_sgd(void **state)
 {
-    (void)state;
+    const struct backend *flat = passes_or_skip(state);
     for (unsigned flags = 0; flags < FLAGS; flags++)
         for (int k = 1; k <= MOST_K && (flags & 3) < 3; k++) {
             struct vectors plain, fast;
@@ -137,7 +157,7 @@ static void test_sgd(void **state)
             vectors_fill(&fast, flags);
             struct sgd_pass a = sgd_of(&plain, flags, k, n), b = sgd_of(&fast, flags, k, n);
             plain_sgd(&a);
-            backend_reference.sgd(NULL, &b);
+            flat->sgd(NULL, &b);
             same(&plain, &fast);
             vectors_free(&plain);
             vectors_free(&fast);
@@ -146,7 +166,7 @@ static void test_sgd(void **state)
 
 static void test_local(void **state)
 {
-    (void)state;
+    const struct backend *flat = passes_or_skip(state);
     for (unsigned flags = 0; flags < FLAGS; flags++)
         for (int length = 0; length < N_LENGTHS && (flags & 3) < 3; length++) {
             struct vectors plain, fast;
@@ -154,7 +174,7 @@ static void test_local(void **state)
             vectors_fill(&fast, flags);
             struct local_pass a = local_of(&plain, flags, lengths[length]), b = local_of(&fast, flags, lengths[length]);
             plain_local(&a);
-            backend_reference.local(NULL, &b);
+            flat->local(NULL, &b);
             same(&plain, &fast);
             vectors_free(&plain);
             vectors_free(&fast);
@@ -176,7 +196,7 @@ static struct sgd_pass stretch(const struct sgd_pass *pass, const float **gradie
 /* Cut anywhere, also where no vector begins. */
 static void test_split(void **state)
 {
-    (void)state;
+    const struct backend *flat = passes_or_skip(state);
     struct draws draws = { 5, 0 };
     for (int round = 0; round < 50; round++) {
         struct vectors whole, split;
@@ -184,12 +204,12 @@ static void test_split(void **state)
         vectors_fill(&whole, 99);
         vectors_fill(&split, 99);
         struct sgd_pass a = sgd_of(&whole, 2 | NESTEROV | WITH_P | AVERAGED, 5, LONGEST), b = sgd_of(&split, 2 | NESTEROV | WITH_P | AVERAGED, 5, LONGEST);
-        backend_reference.sgd(NULL, &a);
+        flat->sgd(NULL, &a);
         for (size_t at = 0, end; at < LONGEST; at = end) {
             end = at + 1 + (size_t)draw_below(&draws, 700);
             end = end < LONGEST ? end : LONGEST;
             struct sgd_pass part = stretch(&b, gradients, at, end);
-            backend_reference.sgd(NULL, &part);
+            flat->sgd(NULL, &part);
         }
         same(&whole, &split);
         vectors_free(&whole);
@@ -200,17 +220,17 @@ static void test_split(void **state)
 /* P alone is what the update writes; L = P - c g. */
 static void test_forecast_and_predict(void **state)
 {
-    (void)state;
+    const struct backend *flat = passes_or_skip(state);
     for (unsigned nesterov = 0; nesterov <= NESTEROV; nesterov += NESTEROV) {
         struct vectors x;
         vectors_fill(&x, 3);
         struct sgd_pass pass = sgd_of(&x, nesterov | WITH_P | IN_PLACE, 2, LONGEST);
-        backend_reference.sgd(NULL, &pass);
+        flat->sgd(NULL, &pass);
         float *p = floats_new(LONGEST);
         pass.p = p;
-        backend_reference.forecast(NULL, &pass);
+        flat->forecast(NULL, &pass);
         assert_memory_equal(p, x.p, LONGEST * sizeof *p);
-        backend_reference.predict(NULL, x.w_out, p, x.gradients[0], 0.19f, LONGEST);
+        flat->predict(NULL, x.w_out, p, x.gradients[0], 0.19f, LONGEST);
         for (int i = 0; i < LONGEST; i++) {
             float expected = p[i] - 0.19f * x.gradients[0][i];
             assert_memory_equal(&x.w_out[i], &expected, sizeof expected);
@@ -223,7 +243,7 @@ static void test_forecast_and_predict(void **state)
 /* The order of the sum is told in backend.h; here it is in words of one element. */
 static void test_square_sum(void **state)
 {
-    (void)state;
+    const struct backend *flat = passes_or_skip(state);
     for (int i = 0; i < N_LENGTHS * MOST_K; i++) {
         struct vectors x;
         int k = i % MOST_K + 1;
@@ -244,15 +264,35 @@ static void test_square_sum(void **state)
                 block += parts[part];
             blocks += block;
         }
-        double found = backend_reference.square_sum(NULL, (const float *const *)x.gradients, k, inv_k, n);
+        double found = flat->square_sum(NULL, (const float *const *)x.gradients, k, inv_k, n);
         assert_memory_equal(&found, &blocks, sizeof found);
         vectors_free(&x);
     }
 }
 
+/* Alone; in an update it is tested with the rest. */
+static void test_average(void **state)
+{
+    const struct backend *flat = passes_or_skip(state);
+    for (int i = 0; i < N_LENGTHS; i++) {
+        struct vectors plain, fast;
+        vectors_fill(&plain, (uint64_t)i);
+        vectors_fill(&fast, (uint64_t)i);
+        for (size_t at = 0; at < lengths[i]; at++)
+            plain.average[at] += 0.013f * (plain.w[at] - plain.average[at]);
+        flat->average(NULL, fast.average, fast.w, 0.013f, lengths[i]);
+        same(&plain, &fast);
+        vectors_free(&plain);
+        vectors_free(&fast);
+    }
+}
+
 int test_flat(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_sgd), cmocka_unit_test(test_local), cmocka_unit_test(test_split), cmocka_unit_test(test_forecast_and_predict),
-                                        cmocka_unit_test(test_square_sum) };
+    static const enum isa base = ISA_BASE, v3 = ISA_V3, v4 = ISA_V4, chosen = ISAS;
+#define OF(isa, name) { #name ", " #isa, test_##name, NULL, NULL, (void *)&(isa) }
+#define ALL_OF(isa) \
+    OF(isa, sgd), OF(isa, local), OF(isa, split), OF(isa, forecast_and_predict), OF(isa, square_sum), OF(isa, average)
+    const struct CMUnitTest tests[] = { ALL_OF(chosen), ALL_OF(base), ALL_OF(v3), ALL_OF(v4) };
     return cmocka_run_group_tests_name("flat", tests, NULL, NULL);
 }
