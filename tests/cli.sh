@@ -216,6 +216,7 @@ unknown_names()
     refuse 2 'small.ini: [net] name: vgg16-bn: want images of 32 x 32, got 28 x 28' train small.ini --set net.name=vgg16-bn
     refuse 2 'small.ini: [data] dataset: want one of mnist, cifar10, synthetic, synthetic-cifar10, synthetic-imagenet, found "minst"; the nearest is mnist' train small.ini --set data.dataset=minst
     refuse 2 '[cpu] backend: this build has no "lane", the nearest is lanes' train small.ini --set cpu.backend=lane
+    refuse 2 '--set: [cpu] isa: want auto, base, v3 or v4, got "avx2"' train small.ini --set cpu.isa=avx2
     refuse 2 'small.ini: [workers] devices: want auto, cpu or a list as cuda:0,0,1, got "gpu"' train small.ini --set workers.devices=gpu
     refuse 2 'small.ini: [workers] server: without GPUs want auto, got "host"' train small.ini --set workers.devices=cpu --set workers.server=host
 }
@@ -574,6 +575,9 @@ resolved_config_repeats()
 }
 
 backend() { sed -n 's/^backend  *//p' out; }
+# The instruction sets that the processor runs, the best first: "v4 v3 base".
+sets() { "$onestep" info | sed -n 's/^isa  *\([a-z0-9]*\) ([^)]*)\(; this processor also runs\)\{0,1\}/\1/p' | tr -d ,; }
+lanes() { best=$(sets); echo "lanes (${best%% *})"; }
 busy() { grep -q '^onestep: the machine is busy: ' err; }
 # What is told where a backend is chosen by itself while others use the processor: not a fault.
 not_busy() { sed -i '/^onestep: the machine is busy: /d' err; }
@@ -590,7 +594,7 @@ chosen_backend()
 {
     XDG_CACHE_HOME=$folder/choices; export XDG_CACHE_HOME
     run train tiny.ini --output chosen-one; want 0 ''
-    [ "$(backend)" = 'lanes in fp32, as configured' ] || echo "a configured backend: $(backend)"
+    [ "$(backend)" = "$(lanes) in fp32, as configured" ] || echo "a configured backend: $(backend)"
     auto chosen-one; want 0 "$(sed -n 's/^onestep: //p' err)"
     case $(backend) in *', the only one here') echo 'SKIP this build has one backend'; return ;; esac
     tries=1
@@ -627,8 +631,39 @@ resumed_backend()
     run train tiny.ini --output kept --resume --set train.iterations=6 --set cpu.backend=auto --set train.precision=auto; want 0 ''
     [ "$(backend)" = "reference in fp32, the checkpoint's" ] || echo "with a config that says auto: $(backend)"
     run train --resume kept --set train.iterations=8 --set cpu.backend=lanes; want 0 ''
-    [ "$(backend)" = 'lanes in fp32, as configured' ] || echo "with another one asked for: $(backend)"
+    [ "$(backend)" = "$(lanes) in fp32, as configured" ] || echo "with another one asked for: $(backend)"
     [ -e nothing ] && echo "something was measured: $(find nothing)"
+}
+
+# cpu.isa is the machine's: files do not keep it, and it changes no bit of what the reference computes.
+instruction_sets()
+{
+    sets=$(sets) best=${sets%% *}
+    [ -n "$sets" ] || echo "info does not tell the instruction sets"
+    for isa in base v3 v4; do
+        case " $sets " in
+        *" $isa "*) run train tiny.ini --output isa-$isa --set cpu.isa=$isa; want 0 ''
+            [ "$(backend)" = "lanes ($isa) in fp32, as configured" ] || echo "with cpu.isa=$isa: $(backend)"
+            grep -q "^isa = $isa\$" isa-$isa/config.ini || echo "cpu.isa=$isa is not in config.ini"
+            grep -q "isa = $isa" isa-$isa/*.safetensors && echo "files of weights keep cpu.isa=$isa"
+            run eval isa-$isa/weights.safetensors --set cpu.isa=$isa; want 0 ''
+            grep -q "^net .* on lanes ($isa), " out || echo "eval with cpu.isa=$isa: $(grep '^net' out)" ;;
+        *) refuse 2 "tiny.ini: [cpu] isa: want what this processor runs ($(echo "$sets" | sed 's/ /, /g')), got $isa" \
+            train tiny.ini --output never --set cpu.isa=$isa ;;
+        esac
+    done
+    run train --resume isa-base --set train.iterations=4; want 0 ''
+    [ "$(backend)" = "lanes ($best) in fp32, the checkpoint's" ] || echo "a resumed run: $(backend)"
+    run train --resume isa-base --set train.iterations=6 --set cpu.isa=base; want 0 ''
+    [ "$(backend)" = "lanes (base) in fp32, the checkpoint's" ] || echo "a resumed run with cpu.isa=base: $(backend)"
+    for isa in base $best; do run train tiny.ini --output plain-$isa --set cpu.backend=reference --set cpu.isa=$isa; want 0 ''; done
+    same plain-base/weights.safetensors plain-"$best"/weights.safetensors
+    command -v qemu-x86_64 > /dev/null && [ "$(uname -m)" = x86_64 ] || { echo 'SKIP the rest: there is no qemu-x86_64'; return; }
+    timeout 60 qemu-x86_64 -cpu Nehalem "$onestep" train tiny.ini --output never --set cpu.isa=v3 > out 2> err; code=$?
+    want 2 'tiny.ini: [cpu] isa: want what this processor runs (base), got v3'
+    timeout 60 qemu-x86_64 -cpu Nehalem "$onestep" train tiny.ini --output old > out 2> err; code=$?
+    want 0 ''
+    [ "$(backend)" = 'lanes (base) in fp32, as configured' ] || echo "on an old processor: $(backend)"
 }
 
 # A machine that hwloc reads from a file: its fast cores are 4 and 6.
@@ -720,6 +755,7 @@ check 'augmented images: the same bytes, and none in evaluation' augmentation
 check 'the resolved config repeats the run' resolved_config_repeats
 check 'a backend is measured once, and remembered' chosen_backend
 check 'a resumed run keeps its backend' resumed_backend
+check 'instruction sets' instruction_sets
 check 'workers go to the fast cores' fast_cores
 check 'precisions in one life of weights' precisions_mix
 check 'a recorded order repeats the run' replay_repeats
