@@ -8,7 +8,8 @@
 #   lint   warnings as errors, the rooms' include rules, docs/config.md up to date
 #   peers  PyTorch in .venv, for bench     docs   writes docs/config.md     clean, help
 # Variables: ONEDNN=0 leaves oneDNN out, ONEDNN=1 insists on it; the same for CUDA, and for NCCL in it. cuda/find says where they are looked for: CUDA_HOME, CUDNN_ROOT,
-#   NCCL_ROOT; CUDA_ARCH="80 90". DEPS=FOLDER: Debian packages that were unpacked there (sh .ci/deps FOLDER). VARIANT=release|asan|tsan|fuzz|emulated|emulated-asan|emulated-tsan; B: the folder built in; CC, CFLAGS.
+#   NCCL_ROOT; CUDA_ARCH="80 90". DEPS=FOLDER: Debian packages that were unpacked there (sh .ci/deps FOLDER). VARIANT=release|asan|tsan|fuzz|emulated|emulated-asan|emulated-tsan; B: the folder built in; CC, CFLAGS
+#   (-O3 -g). The kernels choose between instruction sets when the program starts (docs/design.md): -march=native gains nothing.
 
 .DEFAULT_GOAL := all
 comma := ,
