@@ -56,7 +56,7 @@ static void tensor_in(struct device *device, const struct tensor *tensor, bool g
 /* What is no call stands here as it does in each of the tables; tests/test_isa.c compares. */
 const struct backend backend_lanes = {
     .name = "lanes",
-    .help = "own kernels, sixteen samples to a vector",
+    .help = "own kernels, samples side by side in a vector",
     .fusions = { .conv_relu = true, .conv_pool = true, .linear_relu = true, .batchnorm_add = true,
                  .batchnorm_relu = true, .add_relu = true },
     .offers = offers,

@@ -64,6 +64,15 @@ static bool processor_runs(enum isa isa) { return isa == ISA_BASE; }
 
 bool isa_runs(enum isa isa) { return sets[isa].lanes && (int)isa <= limit && processor_runs(isa); }
 
+bool isa_fuses(enum isa isa)
+{
+#ifdef __aarch64__
+    return isa == ISA_BASE;
+#else
+    return isa != ISA_BASE;
+#endif
+}
+
 static enum isa best(void)
 {
     enum isa isa = ISAS - 1;

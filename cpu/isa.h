@@ -24,6 +24,9 @@ const char *isa_vectors(enum isa isa);
 /* Whether it is in this program, and the processor and the system run it. ISA_BASE always is. */
 bool isa_runs(enum isa isa);
 
+/* Whether its multiply-adds are fused. `lanes` has the same bits with every one that does. */
+bool isa_fuses(enum isa isa);
+
 /* The chosen one; until one is chosen, the best that runs. */
 enum isa isa_chosen(void);
 

@@ -60,6 +60,7 @@ int run_group(const char *name, const struct CMUnitTest *tests, size_t n, CMFixt
     X(winograd) \
     X(gradients) \
     X(flat) \
+    X(bits) \
     X(isa) \
     X(cuda_flat) \
     X(cuda_order) \
