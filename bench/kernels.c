@@ -1,10 +1,13 @@
 /* The lanes backend's convolution and fully connected kernels, one by one: compared with plain loops in double precision, then timed in
  * each direction on one core.
  *
- *     kernels [batch [part of a kernel's name]]        (64, all)
+ *     [ISA=v3] kernels [batch [part of a kernel's name]]        (64, all)
  *
  * A row says how far the worst output and gradient are off, relative to the largest, and for each pass the time and GFLOP/s of the multiply-adds that
  * plain sums would take: outputs, the filters' gradient, the input's. */
+#include "bench/isa.h"
+#include "bench/peak.h"
+
 #include "base/door.h"
 #include "base/error.h"
 #include "base/sizes.h"
@@ -328,8 +331,12 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: kernels [batch [part of a name]], batch 1..65536\n");
         return EXIT_USAGE;
     }
+    const char *isa = bench_isa();
+    if (!isa)
+        return EXIT_USAGE;
     struct error error = { 0 };
     bool wrong = false;
+    printf("%s; a core's peak: %.0f GFLOP/s\n", isa, peak_gflops(isa_chosen()));
     printf("%-36s %8s %8s %8s   %7s %8s %7s %8s %7s %8s\n", "kernel", "y off", "dw off", "dx off", "y us", "GFLOP/s", "dw us", "GFLOP/s", "dx us", "GFLOP/s");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         double off[3];

@@ -4,6 +4,8 @@
  *
  * An operation is what the plan made of one or several nodes. The sums of gradients that the plan makes between operations, where a
  * tensor has several readers, are a kind of their own. The median of the rounds counts. */
+#include "bench/isa.h"
+
 #include "base/door.h"
 #include "base/sizes.h"
 #include "base/text.h"
@@ -129,6 +131,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: operations network batch\n");
         return EXIT_USAGE;
     }
+    const char *isa = bench_isa();
+    if (!isa)
+        return EXIT_USAGE;
     const struct network_request request = { .input = { .c = 3, .h = 32, .w = 32, .std = { 1, 1, 1 } }, .classes = 10 };
     struct error error = { 0 };
     struct graph graph;

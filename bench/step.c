@@ -4,6 +4,8 @@
  *
  * The backends take turns, five rounds of about half a second each, and the median counts: what else the machine does then meets all
  * of them alike. */
+#include "bench/isa.h"
+
 #include "base/door.h"
 #include "base/sizes.h"
 #include "cpu/cpu.h"
@@ -121,6 +123,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: step network batch [backend[:bf16]...]\n");
         return EXIT_USAGE;
     }
+    const char *isa = bench_isa();
+    if (!isa)
+        return EXIT_USAGE;
     for (int i = 3; i < argc; i++)
         contestants[n++] = find(argv[i]);
     for (size_t i = 0; argc == 3 && i < sizeof known / sizeof *known; i++)
