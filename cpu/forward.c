@@ -1,5 +1,6 @@
-/* `lanes` and the flat passes of every CPU backend, as the rest of the program knows them: each call goes on to the table
- * of the instruction set that isa.h has chosen. An operation that was made keeps its calls; it does not come by here. */
+/* `lanes` and the flat passes of every CPU backend, as the rest of the program knows them: each call goes on to the
+ * table of the instruction set that is chosen (isa.h). An operation that was made keeps its calls, and does not come by
+ * here. */
 #include "cpu/cpu.h"
 #include "cpu/device.h"
 #include "cpu/isa.h"

@@ -1,7 +1,7 @@
 /* Instruction sets: the kernels of `lanes` and the flat passes are in the program once for each, and the processor that
  * it runs on decides which of them is used. The Makefile says how they are compiled; docs/design.md tells more.
  *
- * The choice is one for the whole process. backend_lanes (cpu/cpu.h) and the flat passes of every CPU backend follow it.
+ * The choice is one for the whole process. backend_lanes (cpu/cpu.h) and every CPU backend's flat passes follow it.
  * isa_choose and isa_limit are called before threads start and before a plan is made: an operation stays with the
  * kernels that it was made with. All other functions: any thread, at any time. */
 #ifndef CPU_ISA_H

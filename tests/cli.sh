@@ -576,7 +576,10 @@ resolved_config_repeats()
 
 backend() { sed -n 's/^backend  *//p' out; }
 # The instruction sets that the processor runs, the best first: "v4 v3 base".
-sets() { "$onestep" info | sed -n 's/^isa  *\([a-z0-9]*\) ([^)]*)\(; this processor also runs\)\{0,1\}/\1/p' | tr -d ,; }
+sets()
+{
+    "$onestep" info | sed -n 's/^isa  *\([a-z0-9]*\) ([^)]*)\(; this processor also runs\)\{0,1\}/\1/p' | tr -d ,
+}
 lanes() { best=$(sets); echo "lanes (${best%% *})"; }
 busy() { grep -q '^onestep: the machine is busy: ' err; }
 # What is told where a backend is chosen by itself while others use the processor: not a fault.
@@ -656,9 +659,12 @@ instruction_sets()
     [ "$(backend)" = "lanes ($best) in fp32, the checkpoint's" ] || echo "a resumed run: $(backend)"
     run train --resume isa-base --set train.iterations=6 --set cpu.isa=base; want 0 ''
     [ "$(backend)" = "lanes (base) in fp32, the checkpoint's" ] || echo "a resumed run with cpu.isa=base: $(backend)"
-    for isa in base $best; do run train tiny.ini --output plain-$isa --set cpu.backend=reference --set cpu.isa=$isa; want 0 ''; done
+    for isa in base $best; do
+        run train tiny.ini --output plain-$isa --set cpu.backend=reference --set cpu.isa=$isa; want 0 ''
+    done
     same plain-base/weights.safetensors plain-"$best"/weights.safetensors
-    command -v qemu-x86_64 > /dev/null && [ "$(uname -m)" = x86_64 ] || { echo 'SKIP the rest: there is no qemu-x86_64'; return; }
+    command -v qemu-x86_64 > /dev/null && [ "$(uname -m)" = x86_64 ] ||
+        { echo 'SKIP the rest: there is no qemu-x86_64'; return; }
     timeout 60 qemu-x86_64 -cpu Nehalem "$onestep" train tiny.ini --output never --set cpu.isa=v3 > out 2> err; code=$?
     want 2 'tiny.ini: [cpu] isa: want what this processor runs (base), got v3'
     timeout 60 qemu-x86_64 -cpu Nehalem "$onestep" train tiny.ini --output old > out 2> err; code=$?

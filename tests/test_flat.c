@@ -1,5 +1,5 @@
-/* The flat passes against one plain loop each, bit for bit: every combination of flags, every length around a block, any split; as
- * they are chosen for this processor, and of every instruction set that it runs. */
+/* The flat passes against one plain loop each, bit for bit: every combination of flags, every length around a block, any split;
+ * the chosen ones, and those of every instruction set that the processor runs. */
 #include "cpu/cpu.h"
 #include "cpu/isa.h"
 #include "tests/segment.h"

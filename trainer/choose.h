@@ -28,9 +28,9 @@ int choose_candidates(struct choice *candidates);
 
 /* Where `devices` names GPUs, that backend; else [cpu] backend; and [train] precision: what is left to `auto` is what
  * makes the shortest training step with the rest. What was measured is remembered (choice_memory.h) by processor,
- * instruction set, program, net, batch and what was asked, so that later runs are the same; where that cannot be written, a line on
- * stderr says so. `processor`: of the machine, in words. The reference is never measured: alone it computes in fp32.
- * EXIT_USAGE for an unknown name, or a backend that does not offer the precision. */
+ * instruction set, program, net, batch and what was asked, so that later runs are the same; where that cannot be
+ * written, a line on stderr says so. `processor`: of the machine, in words. The reference is never measured: alone it
+ * computes in fp32. EXIT_USAGE for an unknown name, or a backend that does not offer the precision. */
 int choose_backend(struct choice *choice, const struct config *config, const struct devices *devices,
                    const struct graph *graph, const char *processor, struct error *error);
 

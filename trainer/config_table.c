@@ -99,8 +99,8 @@ const struct config_row config_rows[] = {
 
     TEXT(cpu, backend, "auto, lanes, onednn, onednn-nhwc or reference", "auto", "what computes on the CPU; auto measures which is fastest, and remembers it per processor, program, net and batch; a resumed run keeps its own"),
     CHOICE(cpu, isa, AUTOMATIC, "auto|base|v3|v4", "auto",
-           "instruction set of our own kernels: v4 is AVX-512, v3 AVX2, base SSE2 or on ARM NEON; auto takes the best that "
-           "the processor runs; checkpoints do not keep it: a resumed run, eval and predict choose anew"),
+           "instruction set of our own kernels: v4 is AVX-512, v3 AVX2, base SSE2 or on ARM NEON; auto takes the best "
+           "that the processor runs; checkpoints do not keep it: a resumed run, eval and predict choose anew"),
 
     REAL(link, bandwidth_gbps, 0, 1e6, "0", "emulation: the server's link in gigabits per second; 0 for no emulation"),
     REAL(link, latency_us, 0, 1e9, "0", "emulation: and its latency"),

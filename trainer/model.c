@@ -43,7 +43,8 @@ int model_load(struct model *model, enum weights_choice choice, struct error *er
     int stored = config->train.precision;
     if (!on_gpu && !choose_offers(config)) /* weights are fp32 whatever they were trained in */
         config->train.precision = PRECISION_FP32;
-    if (choose_isa(config, error) || config_network(&model->graph, config, model->path, &(struct config_input){ about->input, about->classes, false }, error) || topology_read(&topology, error) ||
+    if (choose_isa(config, error) ||
+        config_network(&model->graph, config, model->path, &(struct config_input){ about->input, about->classes, false }, error) || topology_read(&topology, error) ||
         choose_backend(&computing, config, on_gpu ? &first : &none, &model->graph, topology.identity, error) ||
         allocate_floats(&model->weights, model->graph.params.total, "the weights", error) || allocate_floats(&model->stats, model->graph.stats.total, "the statistics", error))
         return -1;
