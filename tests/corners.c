@@ -59,7 +59,8 @@ static double largest_compared(const struct segment *segment)
         const float *x = operation->inputs[0]->data;
         if (operation->node->layer == &layer_pool || operation->node->layer == &layer_relu)
             for (size_t k = 0; k < (size_t)segment->batch * shape_count(operation->inputs[0]->shape); k++)
-                largest = fmax(largest, fabs((double)x[k]));
+                if (fabs((double)x[k]) > largest) /* not fmax: gcc 12 for ARM breaks on it */
+                    largest = fabs((double)x[k]);
     }
     return largest;
 }

@@ -145,8 +145,9 @@ static double distance(const float *a, const float *b, size_t n)
 {
     double most = 0, largest = 0;
     for (size_t i = 0; i < n; i++) {
-        most = fmax(most, fabs((double)a[i] - (double)b[i]));
-        largest = fmax(largest, fabs((double)a[i]));
+        const double off = fabs((double)a[i] - (double)b[i]), size = fabs((double)a[i]);
+        most = off > most || isnan(off) ? off : most; /* not fmax: gcc 12 for ARM breaks on it, and it drops NaNs */
+        largest = size > largest ? size : largest;
     }
     return most / largest;
 }
