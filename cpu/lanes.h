@@ -1,12 +1,13 @@
 /* The lanes backend: what its files share. Inside cpu/ only. They are compiled once for each instruction set (isa.h).
  *
- * Samples lie side by side in one vector, LANES of them make a block: an activation is [blocks][C][H][W][LANES] floats, one vector a value.
- * So a kernel broadcasts one weight and multiplies a vector of samples: weights are read where they are, in the canonical vector,
- * channel counts need no padding, nothing is shuffled, and flattening is free.
+ * Samples lie side by side in one vector, LANES of them make a block: an activation is [blocks][C][H][W][LANES] floats,
+ * one vector a value. So a kernel broadcasts one weight and multiplies a vector of samples: weights are read where they
+ * are, in the canonical vector, channel counts need no padding, nothing is shuffled, and flattening is free.
  *
- * Sixteen samples make a group, PARTS blocks; a batch is filled up to whole groups. What is summed over samples is summed group by group
- * in one order (vec_parts, vec_sum), so that all instruction sets with a fused multiply-add give the same bits. The lanes beyond the
- * batch are zero at the input and get no gradient from the loss, and so add nothing to any weight's gradient. */
+ * Sixteen samples make a group, PARTS blocks; a batch is filled up to whole groups. What is summed over samples is summed
+ * group by group in one order (vec_parts, vec_sum), so that all instruction sets with a fused multiply-add give the same
+ * bits. The lanes beyond the batch are zero at the input and get no gradient from the loss, and so add nothing to any
+ * weight's gradient. */
 #ifndef CPU_LANES_H
 #define CPU_LANES_H
 
@@ -19,7 +20,10 @@ static inline int lanes_blocks(int batch) { return lanes_groups(batch) * PARTS; 
 /* Floats of one block. */
 static inline size_t lanes_count(struct shape shape) { return shape_count(shape) * LANES; }
 
-static inline size_t lanes_bytes(struct shape shape, int batch) { return (size_t)lanes_blocks(batch) * lanes_count(shape) * sizeof(float); }
+static inline size_t lanes_bytes(struct shape shape, int batch)
+{
+    return (size_t)lanes_blocks(batch) * lanes_count(shape) * sizeof(float);
+}
 
 /* Lanes of a block that hold samples of the batch. */
 static inline lane_mask lanes_filled(int batch, int block)

@@ -1,7 +1,8 @@
-/* Batch normalization in lanes, and behind it the addition of a residual and ReLU where the plan asks. Channel by channel, so that what
- * a first pass has read of a channel is still in the second cache for the next one: forward reads x for its moments, then normalizes, adds
- * and clips in one go; backward reads x and dy for their sums, then writes the inputs' gradients. What is kept is one bit a value (where
- * ReLU passes) and each channel's mean and deviation. The lanes beyond the batch are kept out of every sum and get no gradient. */
+/* Batch normalization in lanes, and behind it the addition of a residual and ReLU where the plan asks. Channel by
+ * channel, so that what a first pass has read of a channel is still in the second cache for the next one: forward
+ * reads x for its moments, then normalizes, adds and clips in one go; backward reads x and dy for their sums, then
+ * writes the inputs' gradients. What is kept is one bit a value (where ReLU passes) and each channel's mean and
+ * deviation. The lanes beyond the batch are kept out of every sum and get no gradient. */
 #include "cpu/lanes_moments.h"
 #include "cpu/loss_scale.h"
 

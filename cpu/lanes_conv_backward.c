@@ -1,6 +1,6 @@
-/* Convolution backward, one group of sixteen samples at a time, so that everything a group touches stays in the second cache: the
- * gradient of the map (spread out from the pooled one, cut by relu), then the filters' gradients, then the input's. The first and the last
- * go block by block. */
+/* Convolution backward, one group of sixteen samples at a time, so that everything a group touches stays in the
+ * second cache: the gradient of the map (spread out from the pooled one, cut by relu), then the filters' gradients,
+ * then the input's. The first and the last go block by block. */
 #include "cpu/lanes_conv.h"
 
 #include "cpu/lanes_pointwise.h"
@@ -61,8 +61,9 @@ static void sum_places(const struct conv *conv, const float *dout, vec *bias_sum
             bias_sum[c] += vec_load(dout);
 }
 
-/* One row of the input's gradient. With a stride, columns that differ in their remainder meet different taps, so each remainder is a strip of its own.
- * Taps are walked backwards: the highest one meets the first output. Weights are [channel][filter][tap] here. */
+/* One row of the input's gradient. With a stride, columns that differ in their remainder meet different taps, so
+ * each remainder is a strip of its own. Taps are walked backwards: the highest one meets the first output. Weights
+ * are [channel][filter][tap] here. */
 static void input_gradient_row(const struct conv *conv, const float *weights, const float *dmap, float *din, int y)
 {
     const int size = conv->args.size, stride = conv->args.stride, pad = conv->args.pad;
@@ -119,8 +120,8 @@ static void exchange(const struct conv *conv, const float *weights, float *to)
             memcpy(to + (c * filters + f) * taps, weights + (f * channels + c) * taps, taps * sizeof *to);
 }
 
-/* Where things lie in scratch, in floats: a group's gradients of the map from 0 on, sums of biases [PARTS][filters], the filters' room,
- * the weights exchanged. */
+/* Where things lie in scratch, in floats: a group's gradients of the map from 0 on, sums of biases [PARTS][filters],
+ * the filters' room, the weights exchanged. */
 struct rooms { size_t bias, filters, weights, all; };
 
 static struct rooms rooms(const struct conv *conv)
@@ -129,7 +130,8 @@ static struct rooms rooms(const struct conv *conv)
     struct rooms at;
     at.bias = makes_map ? PARTS * lanes_count(conv->map) : 0;
     at.filters = at.bias + (size_t)conv->map.c * GROUP;
-    at.weights = at.filters + (merges(conv) ? filters_pooled_floats(conv->out->shape) : pointwise(conv) ? filters_pointwise_floats(conv->in->shape) : 0);
+    at.weights = at.filters + (merges(conv) ? filters_pooled_floats(conv->out->shape)
+                               : pointwise(conv) ? filters_pointwise_floats(conv->in->shape) : 0);
     at.all = at.weights + (conv->want_gradient ? conv->weight->count : 0);
     return at;
 }

@@ -1,6 +1,6 @@
-/* Gradients of filters. An accumulator holds one weight's sum, apart for each lane, over all places of the map; a tile
- * of filters x taps of them (neighbours in a row of the kernel, or input channels where the kernel is 1 x 1) stays in registers meanwhile.
- * The parts of the group and the lanes are added up at the very end. */
+/* Gradients of filters. An accumulator holds one weight's sum, apart for each lane, over all places of the map; a
+ * tile of filters x taps of them (neighbours in a row of the kernel, or input channels where the kernel is 1 x 1)
+ * stays in registers meanwhile. The parts of the group and the lanes are added up at the very end. */
 #include "cpu/lanes_filters.h"
 
 #include "cpu/lanes_strip.h"
@@ -32,7 +32,8 @@ static void reach(int k, int stride, int in, int out, int *begin, int *end)
 
 struct row { const float *in, *dout; ptrdiff_t plane, tap, step; }; /* strides in floats */
 
-/* Taps are loaded first where they are fewer than the filters, so that what stays in registers beside the sums is least. */
+/* Taps are loaded first where they are fewer than the filters, so that what stays in registers beside the sums is
+ * least. */
 VECTOR_INLINE void row_sum(vec *acc, const struct row *row, int from, int to, unsigned skip, int filters, int taps)
 {
     const bool taps_first = taps < filters;
@@ -113,7 +114,8 @@ VECTOR_INLINE void tile(const struct filters_pass *p, struct place at, int filte
         for (int i = 0; i < filters * taps; i++)
             sums[part * TILE_SUMS + i] = acc[i];
     }
-    filters_write(p, sums, TILE_SUMS, p->gradient + (((ptrdiff_t)at.filter * p->in_shape.c + at.channel) * p->size + at.ky) * p->size + at.kx, filters, taps);
+    const ptrdiff_t kernel = (ptrdiff_t)at.filter * p->in_shape.c + at.channel;
+    filters_write(p, sums, TILE_SUMS, p->gradient + (kernel * p->size + at.ky) * p->size + at.kx, filters, taps);
 }
 
 VECTOR_INLINE void tile_filters(const struct filters_pass *p, struct place at, int filters, int taps)

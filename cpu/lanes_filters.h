@@ -12,7 +12,7 @@ struct filters_pass {
     int size, stride, pad;
     float *gradient;       /* [out_shape.c][in_shape.c][size][size], written, or added to */
     bool add;
-    float *room;           /* floats of filters_pooled_floats or filters_pointwise_floats; filters_gradient needs none */
+    float *room;           /* filters_pooled_floats, or filters_pointwise_floats; filters_gradient needs none */
 };
 
 void filters_gradient(const struct filters_pass *pass);
@@ -21,9 +21,10 @@ void filters_gradient(const struct filters_pass *pass);
 void filters_gradient_pooled(const struct filters_pass *pass);
 size_t filters_pooled_floats(struct shape out_shape);
 
-/* What a tile of filters x taps has summed, sums[part][filter * taps + tap]: parts and lanes are added up, and the gradient written. `most`: vectors
- * of a part in `sums`, a multiple of LANES. gradient: of the first filter and tap. */
-VECTOR_INLINE void filters_write(const struct filters_pass *p, vec *sums, int most, float *gradient, int filters, int taps)
+/* What a tile of filters x taps has summed, sums[part][filter * taps + tap]: parts and lanes are added up, and the
+ * gradient written. `most`: vectors of a part in `sums`, a multiple of LANES. gradient: of the first filter and tap. */
+VECTOR_INLINE void filters_write(const struct filters_pass *p, vec *sums, int most, float *gradient, int filters,
+                                 int taps)
 {
     const ptrdiff_t stride = (ptrdiff_t)p->in_shape.c * p->size * p->size;
     float values[GROUP * 2];

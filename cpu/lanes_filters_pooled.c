@@ -1,11 +1,15 @@
-/* Gradients of filters whose outputs were pooled 2 x 2: of every four places of the map, one has a gradient, a different one in every lane. So
- * the four inputs under a tap are merged first, lane by lane the one whose place won, and one multiply-add does for four. Going along a row,
- * the choice between upper and lower serves two taps. Masks are made from the stored bits once for all channels and taps of a filter. */
+/* Gradients of filters whose outputs were pooled 2 x 2: of every four places of the map, one has a gradient, a
+ * different one in every lane. So the four inputs under a tap are merged first, lane by lane the one whose place
+ * won, and one multiply-add does for four. Going along a row, the choice between upper and lower serves two taps.
+ * Masks are made from the stored bits once for all channels and taps of a filter. */
 #include "cpu/lanes_filters.h"
 
 #include "cpu/lanes_strip.h"
 
-enum { TILE_FILTERS = REGISTERS == 32 && LANES == 16 ? 3 : 1, TILE_TAPS = 5, TILE_SUMS = (TILE_FILTERS * TILE_TAPS + LANES - 1) / LANES * LANES };
+enum {
+    TILE_FILTERS = REGISTERS == 32 ? 3 : 1, TILE_TAPS = 5,
+    TILE_SUMS = (TILE_FILTERS * TILE_TAPS + LANES - 1) / LANES * LANES,
+};
 
 struct place { int filter, channel, ky, kx; };
 
@@ -22,7 +26,8 @@ size_t filters_pooled_floats(struct shape out)
 static struct pooled pooled(const struct filters_pass *p, int filter, int filters)
 {
     const size_t plane = (size_t)p->out_shape.h * (size_t)p->out_shape.w;
-    struct pooled all = { .d = (vec *)p->room, .place = (lane_mask (*)[2])(p->room + TILE_FILTERS * PARTS * plane * LANES), .filter = PARTS * plane };
+    struct pooled all = { .d = (vec *)p->room, .filter = PARTS * plane };
+    all.place = (lane_mask (*)[2])(all.d + TILE_FILTERS * all.filter);
     vec *d = all.d;
     lane_mask (*place)[2] = all.place;
     for (int f = filter; f < filter + filters; f++)
@@ -39,7 +44,8 @@ static struct pooled pooled(const struct filters_pass *p, int filter, int filter
     return all;
 }
 
-VECTOR_INLINE void place_sum(const float *upper, const float *lower, const struct pooled *all, size_t i, vec *acc, int filters, int taps)
+VECTOR_INLINE void place_sum(const float *upper, const float *lower, const struct pooled *all, size_t i, vec *acc,
+                             int filters, int taps)
 {
     vec above[TILE_TAPS + 1], below[TILE_TAPS + 1];
 #pragma GCC unroll 6
@@ -80,10 +86,12 @@ VECTOR_INLINE void tile(const struct filters_pass *p, const struct pooled *all, 
         for (int k = 0; k < filters * taps; k++)
             sums[part * TILE_SUMS + k] = acc[k];
     }
-    filters_write(p, sums, TILE_SUMS, p->gradient + (((ptrdiff_t)at.filter * in.c + at.channel) * p->size + at.ky) * p->size + at.kx, filters, taps);
+    const ptrdiff_t kernel = (ptrdiff_t)at.filter * in.c + at.channel;
+    filters_write(p, sums, TILE_SUMS, p->gradient + (kernel * p->size + at.ky) * p->size + at.kx, filters, taps);
 }
 
-VECTOR_INLINE void tile_filters(const struct filters_pass *p, const struct pooled *all, struct place at, int filters, int taps)
+VECTOR_INLINE void tile_filters(const struct filters_pass *p, const struct pooled *all, struct place at, int filters,
+                                int taps)
 {
     switch (filters) {
     case 1: tile(p, all, at, 1, taps); break;
@@ -107,13 +115,14 @@ void filters_gradient_pooled(const struct filters_pass *p)
 {
     const int parts = part_count(p->out_shape.c, TILE_FILTERS), tap_parts = part_count(p->size, TILE_TAPS);
     for (int part = 0; part < parts; part++) {
-        const int filter = part_begin(p->out_shape.c, parts, part), filters = part_begin(p->out_shape.c, parts, part + 1) - filter;
+        const int filter = part_begin(p->out_shape.c, parts, part);
+        const int filters = part_begin(p->out_shape.c, parts, part + 1) - filter;
         const struct pooled all = pooled(p, filter, filters);
         for (int c = 0; c < p->in_shape.c; c++)
             for (int ky = 0; ky < p->size; ky++)
                 for (int i = 0; i < tap_parts; i++) {
-                    const int kx = part_begin(p->size, tap_parts, i);
-                    tile_taps(p, &all, (struct place){ filter, c, ky, kx }, filters, part_begin(p->size, tap_parts, i + 1) - kx);
+                    const int kx = part_begin(p->size, tap_parts, i), taps = part_begin(p->size, tap_parts, i + 1) - kx;
+                    tile_taps(p, &all, (struct place){ filter, c, ky, kx }, filters, taps);
                 }
     }
 }

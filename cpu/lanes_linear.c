@@ -1,8 +1,9 @@
 /* Fully connected layers in lanes.
  *
- * Forward and the input's gradient are strips of the convolution kernel: the blocks of the batch are its columns, the features the taps of a
- * kernel of one row. Weight gradients have one number for every product of an input and an output, too many to add up lanes for: the input is
- * turned to [B][features] in panels, and neighbours in a row of the weight matrix make the vector. */
+ * Forward and the input's gradient are strips of the convolution kernel: the blocks of the batch are its columns,
+ * the features the taps of a kernel of one row. Weight gradients have one number for every product of an input and
+ * an output, too many to add up lanes for: the input is turned to [B][features] in panels, and neighbours in a row
+ * of the weight matrix make the vector. */
 #include "cpu/lanes.h"
 #include "cpu/lanes_strip.h"
 #include "cpu/loss_scale.h"

@@ -1,5 +1,6 @@
-/* A channel is read in blocks that stay in the first cache: a block's mean, then its squared deviations from that, so that nothing
- * cancels wherever the mean lies. Blocks are merged lane by lane, lanes at the end in double (Chan, Golub, LeVeque 1979). */
+/* A channel is read in blocks that stay in the first cache: a block's mean, then its squared deviations from that,
+ * so that nothing cancels wherever the mean lies. Blocks are merged lane by lane, lanes at the end in double (Chan,
+ * Golub, LeVeque 1979). */
 #include "cpu/lanes_moments.h"
 
 #include "base/sizes.h"

@@ -1,10 +1,11 @@
 /* Convolutions of 1 x 1, which are matrix products over the channels.
  *
- * Outputs: a few columns of the input, some channels of them at a time, are copied together, so that they stay in the first cache while all
- * filters read them. The sums wait in the output meanwhile.
+ * Outputs: a few columns of the input, some channels of them at a time, are copied together, so that they stay in
+ * the first cache while all filters read them. The sums wait in the output meanwhile.
  *
- * Gradients of filters: the inputs of a few places are turned to [place][sample][channel], and a vector then holds channels: the outputs'
- * gradients are broadcast, nothing is added up across a vector, and the gradient itself holds the sums. */
+ * Gradients of filters: the inputs of a few places are turned to [place][sample][channel], and a vector then holds
+ * channels: the outputs' gradients are broadcast, nothing is added up across a vector, and the gradient itself holds
+ * the sums. */
 #include "cpu/lanes_pointwise.h"
 
 #include "cpu/lanes_strip.h"
@@ -118,7 +119,8 @@ static void turn(const struct filters_pass *p, struct places places, float *turn
     const size_t plane = (size_t)in.h * (size_t)in.w * LANES, channels = (size_t)in.c;
     for (int i = 0; i < places.n; i++)
         for (size_t part = 0; part < PARTS; part++, turned += LANES * channels) {
-            const int y = (places.first + i) / p->out_shape.w * p->stride, x = (places.first + i) % p->out_shape.w * p->stride;
+            const int y = (places.first + i) / p->out_shape.w * p->stride;
+            const int x = (places.first + i) % p->out_shape.w * p->stride;
             const float *from = p->in + part * channels * plane + ((size_t)y * (size_t)in.w + (size_t)x) * LANES;
             for (size_t c = 0; c < channels; c += LANES) {
                 vec rows[LANES];
@@ -131,8 +133,10 @@ static void turn(const struct filters_pass *p, struct places places, float *turn
         }
 }
 
-/* gradient[filter][channel] += dout[filter][n] turned[n][channel] over the places, for `vectors` vectors of channels. */
-VECTOR_INLINE void gradient_tile(const struct filters_pass *p, struct places places, const float *turned, int filter, int channel, int filters, int vectors)
+/* gradient[filter][channel] += dout[filter][n] turned[n][channel] over the places, for `vectors` vectors of
+ * channels. */
+VECTOR_INLINE void gradient_tile(const struct filters_pass *p, struct places places, const float *turned, int filter,
+                                 int channel, int filters, int vectors)
 {
     const size_t channels = (size_t)p->in_shape.c;
     const ptrdiff_t plane = (ptrdiff_t)p->out_shape.h * p->out_shape.w * LANES, part_step = p->out_shape.c * plane;
@@ -171,7 +175,8 @@ VECTOR_INLINE void gradient_tile(const struct filters_pass *p, struct places pla
         }
 }
 
-VECTOR_INLINE void gradient_filters(const struct filters_pass *p, struct places places, const float *turned, int channel, int vectors)
+VECTOR_INLINE void gradient_filters(const struct filters_pass *p, struct places places, const float *turned,
+                                    int channel, int vectors)
 {
     const int parts = part_count(p->out_shape.c, FILTERS);
     for (int i = 0; i < parts; i++) {

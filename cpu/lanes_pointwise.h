@@ -9,7 +9,8 @@
 bool strip_pointwise_pays(const struct strip *strip);
 void strip_pointwise(const struct strip *strip);
 
-/* As filters_gradient, but summed in the order place, sample. No padding; `room` of the pass: filters_pointwise_floats(in_shape). */
+/* As filters_gradient, but summed in the order place, sample. No padding; `room` of the pass:
+ * filters_pointwise_floats(in_shape). */
 bool filters_pointwise_pays(struct shape in, int size);
 size_t filters_pointwise_floats(struct shape in_shape);
 void filters_gradient_pointwise(const struct filters_pass *pass);

@@ -1,7 +1,7 @@
-/* The convolution kernel. A tile of filters x columns accumulators stays in registers over the whole reduction: each tap loads one vector
- * of samples per column and broadcasts one weight per filter. With 32 registers, 6 x 4 accumulators cost ten loads for 24 multiply-adds, with
- * 16 registers 3 x 4 cost seven for 12, which two load ports hide. With a tile this large the number of taps may stay a variable; only the
- * tile's shape is a constant.
+/* The convolution kernel. A tile of filters x columns accumulators stays in registers over the whole reduction: each
+ * tap loads one vector of samples per column and broadcasts one weight per filter. With 32 registers, 6 x 4
+ * accumulators cost ten loads for 24 multiply-adds, with 16 registers 3 x 4 cost seven for 12, which two load ports
+ * hide. With a tile this large the number of taps may stay a variable; only the tile's shape is a constant.
  *
  * Columns that some tap misses are done one by one, many filters side by side, with the taps that meet the plane. */
 #include "cpu/lanes_strip.h"
@@ -14,12 +14,14 @@ enum { TILE_FILTERS = REGISTERS == 32 ? 6 : 3, TILE_COLUMNS = 4, EDGE_FILTERS = 
 
 VECTOR_INLINE bool inside(int i, int n) { return (unsigned)i < (unsigned)n; }
 
-/* acc[filter][line][column] += the sum over channels and taps, for columns from x on. `filters`, `lines`, `columns` and `guard` are
- * constants wherever this is called; guard skips what falls outside the plane. */
-VECTOR_INLINE void tile(const struct strip *s, const float *w0, int x, vec *acc, int filters, int lines, int columns, bool guard)
+/* acc[filter][line][column] += the sum over channels and taps, for columns from x on. `filters`, `lines`, `columns`
+ * and `guard` are constants wherever this is called; guard skips what falls outside the plane. */
+VECTOR_INLINE void tile(const struct strip *s, const float *w0, int x, vec *acc, int filters, int lines, int columns,
+                        bool guard)
 {
     const ptrdiff_t step = s->in_step * LANES, line_step = s->in_step * s->in_row * LANES;
-    const ptrdiff_t in_channel = s->in_channel * LANES, in_row = s->in_row * LANES, w_filter = s->w_filter, w_column = s->w_column;
+    const ptrdiff_t in_channel = s->in_channel * LANES, in_row = s->in_row * LANES;
+    const ptrdiff_t w_filter = s->w_filter, w_column = s->w_column;
     const float *channel = s->in + x * step;
     int first = s->in_column + x * (int)s->in_step;
     for (int c = 0; c < s->channels; c++, channel += in_channel, w0 += s->w_channel) {

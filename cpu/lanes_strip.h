@@ -1,7 +1,8 @@
 /* The convolution kernel's interface: one row of outputs, all filters, one block of samples.
  *
- * A gradient of the input is a convolution too, with the taps reversed, the weights' channel strides exchanged and zeros around
- * the plane, so one kernel serves both directions. Strides of `in` and `out` are in vectors, of `w` in floats and of either sign. */
+ * A gradient of the input is a convolution too, with the taps reversed, the weights' channel strides exchanged and
+ * zeros around the plane, so one kernel serves both directions. Strides of `in` and `out` are in vectors, of `w` in
+ * floats and of either sign. */
 #ifndef CPU_LANES_STRIP_H
 #define CPU_LANES_STRIP_H
 
@@ -49,8 +50,8 @@ enum { POOLED_RIGHT, POOLED_LOWER, /* which of the four places won; the first of
        POOLED_LIVE,                /* a gradient passes: everywhere, or with relu where the maximum is positive */
        POOLED_BITS };
 
-/* Two rows of the convolution, in_step * in_row apart, and the maximum of every 2 x 2 of them: n columns are pooled ones. The bits of a value
- * begin at POOLED_BITS * (filter*out_channel + column). */
+/* Two rows of the convolution, in_step * in_row apart, and the maximum of every 2 x 2 of them: n columns are pooled
+ * ones. The bits of a value begin at POOLED_BITS * (filter*out_channel + column). */
 void strip_pooled(const struct strip *strip);
 
 /* Part i of n things in `parts` nearly equal parts begins here. */

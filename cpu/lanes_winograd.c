@@ -1,5 +1,6 @@
-/* Winograd's convolution, a strip of tiles at a time: inputs transformed, one matrix product per place, outputs transformed back. The places
- * of one row are summed over channels and transformed along the row while they are in the first cache; columns follow when all rows are there. */
+/* Winograd's convolution, a strip of tiles at a time: inputs transformed, one matrix product per place, outputs
+ * transformed back. The places of one row are summed over channels and transformed along the row while they are in
+ * the first cache; columns follow when all rows are there. */
 #include "cpu/lanes_winograd_transform.h"
 
 enum { FILTERS = 16, TILE_FILTERS = 6, TILE_TILES = REGISTERS == 32 ? 4 : 2 };

@@ -1,10 +1,12 @@
-/* Winograd's minimal filtering F(4 x 4, 3 x 3) for 3 x 3 convolutions of stride 1: 36 multiplications a tile and channel instead of 144.
+/* Winograd's minimal filtering F(4 x 4, 3 x 3) for 3 x 3 convolutions of stride 1: 36 multiplications a tile and
+ * channel instead of 144.
  *
- * A tile of 4 x 4 outputs reads 6 x 6 inputs. Per axis, Y = A^T [(G g) . (B^T d)] evaluates and interpolates polynomials at the points
- * 0, +-3/4, +-3/2 and infinity, which keep the rounding error near that of plain sums. In lanes the transforms are elementwise, and each of
- * the 36 places is one small matrix product over channels.
+ * A tile of 4 x 4 outputs reads 6 x 6 inputs. Per axis, Y = A^T [(G g) . (B^T d)] evaluates and interpolates
+ * polynomials at the points 0, +-3/4, +-3/2 and infinity, which keep the rounding error near that of plain sums. In
+ * lanes the transforms are elementwise, and each of the 36 places is one small matrix product over channels.
  *
- * A value that is not finite spreads over its tile: more outputs than the plain sum would give become NaN, never fewer. */
+ * A value that is not finite spreads over its tile: more outputs than the plain sum would give become NaN, never
+ * fewer. */
 #ifndef CPU_LANES_WINOGRAD_H
 #define CPU_LANES_WINOGRAD_H
 
@@ -24,8 +26,8 @@ size_t winograd_filters_floats(int filters, int channels);
 size_t winograd_room_floats(int filters, int channels);
 size_t winograd_gradient_floats(int filters, int channels);
 
-/* From canonical weights [filters][channels][3][3]; or, `turned`, those of the input's gradient: rotated by half a turn, with the
- * roles of filters and channels exchanged, so that `filters` counts the convolution's channels. */
+/* From canonical weights [filters][channels][3][3]; or, `turned`, those of the input's gradient: rotated by half a
+ * turn, with the roles of filters and channels exchanged, so that `filters` counts the convolution's channels. */
 void winograd_filters(float *transformed, const float *weights, int filters, int channels, bool turned);
 
 struct winograd_pass {

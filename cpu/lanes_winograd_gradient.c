@@ -1,7 +1,8 @@
-/* Gradients of filters by Winograd: per place the sum over tiles and samples of transformed inputs times transformed gradients of outputs.
+/* Gradients of filters by Winograd: per place the sum over tiles and samples of transformed inputs times transformed
+ * gradients of outputs.
  *
- * Here samples are summed over, so the gradients are turned once, and a vector then holds filters: the samples of the inputs are broadcast and
- * nothing is added up across a vector. The sums stay transformed until the last strip. */
+ * Here samples are summed over, so the gradients are turned once, and a vector then holds filters: the samples of
+ * the inputs are broadcast and nothing is added up across a vector. The sums stay transformed until the last strip. */
 #include "cpu/lanes_winograd_transform.h"
 
 enum { FILTERS = 16, TILE = WINOGRAD_TILE, POINTS = WINOGRAD_POINTS, SAMPLES = WINOGRAD_STRIP * GROUP, VECTORS = REGISTERS == 32 ? 4 : 2, TILE_SUMS = REGISTERS == 32 ? 16 : 12 };

@@ -1,8 +1,8 @@
-/* A vector is one register of floats: sixteen with AVX-512, eight with AVX2, four with SSE2 or NEON. This file is compiled once for each
- * instruction set (see isa.h), and all of lanes with it.
+/* A vector is one register of floats: sixteen with AVX-512, eight with AVX2, four with SSE2 or NEON. This file is
+ * compiled once for each instruction set (see isa.h), and all of lanes with it.
  *
- * Multiply-adds are asked for by name, because -ffp-contract=off never makes them. They are fused wherever the processor can, which is
- * everywhere but in the baseline of x86-64. */
+ * Multiply-adds are asked for by name, because -ffp-contract=off never makes them. They are fused wherever the
+ * processor can, which is everywhere but in the baseline of x86-64. */
 #ifndef CPU_VECTOR_H
 #define CPU_VECTOR_H
 
@@ -25,7 +25,8 @@ enum { LANES = 4, REGISTERS = 32 };
 enum { LANES = 4, REGISTERS = 16 };
 #endif
 
-/* Sums over samples go by groups of sixteen, whatever the vector holds: a group is PARTS vectors, and all instruction sets add in one order. */
+/* Sums over samples go by groups of sixteen, whatever the vector holds: a group is PARTS vectors, and all
+ * instruction sets add in one order. */
 enum { GROUP = 16, PARTS = GROUP / LANES };
 
 #define VECTOR_INLINE static inline __attribute__((always_inline))
@@ -51,7 +52,8 @@ VECTOR_INLINE vec vec_zero(void) { return (vec){ 0 }; }
 #define VEC_HELD(a) ((void)0)
 #endif
 
-/* One bit a lane: as it is stored (lane_bits), and as the processor selects by it (lane_mask: a mask register, or all bits of a lane). */
+/* One bit a lane: as it is stored (lane_bits), and as the processor selects by it (lane_mask: a mask register, or
+ * all bits of a lane). */
 #if defined __AVX512F__
 
 typedef uint16_t lane_bits;
@@ -64,7 +66,11 @@ VECTOR_INLINE lane_bits mask_bits(lane_mask mask) { return mask; }
 VECTOR_INLINE lane_mask mask_of(unsigned bits) { return (lane_mask)bits; }
 VECTOR_INLINE lane_mask vec_greater(vec a, vec b) { return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GT_OQ); }
 VECTOR_INLINE lane_mask vec_is_nan(vec a) { return _mm512_cmp_ps_mask((__m512)a, (__m512)a, _CMP_UNORD_Q); }
-VECTOR_INLINE vec vec_select(lane_mask mask, vec yes, vec no) { return (vec)_mm512_mask_blend_ps(mask, (__m512)no, (__m512)yes); }
+VECTOR_INLINE vec vec_select(lane_mask mask, vec yes, vec no)
+{
+    return (vec)_mm512_mask_blend_ps(mask, (__m512)no, (__m512)yes);
+}
+
 VECTOR_INLINE vec vec_keep(lane_mask mask, vec a) { return (vec)_mm512_maskz_mov_ps(mask, (__m512)a); }
 
 #else
@@ -82,7 +88,11 @@ VECTOR_INLINE vec vec_all(float a) { return (vec)_mm256_set1_ps(a); }
 VECTOR_INLINE vec vec_fma(vec a, vec b, vec c) { return (vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
 VECTOR_INLINE vec vec_sqrt(vec a) { return (vec)_mm256_sqrt_ps((__m256)a); }
 VECTOR_INLINE lane_bits mask_bits(lane_mask mask) { return (lane_bits)_mm256_movemask_ps((__m256)mask); }
-VECTOR_INLINE vec vec_select(lane_mask mask, vec yes, vec no) { return (vec)_mm256_blendv_ps((__m256)no, (__m256)yes, (__m256)mask); }
+
+VECTOR_INLINE vec vec_select(lane_mask mask, vec yes, vec no)
+{
+    return (vec)_mm256_blendv_ps((__m256)no, (__m256)yes, (__m256)mask);
+}
 
 VECTOR_INLINE lane_mask mask_of(unsigned bits)
 {
@@ -93,7 +103,11 @@ VECTOR_INLINE lane_mask mask_of(unsigned bits)
 #else
 
 VECTOR_INLINE vec vec_all(float a) { return (vec){ a, a, a, a }; }
-VECTOR_INLINE vec vec_select(lane_mask mask, vec yes, vec no) { return (vec)((mask & (lane_mask)yes) | (~mask & (lane_mask)no)); }
+
+VECTOR_INLINE vec vec_select(lane_mask mask, vec yes, vec no)
+{
+    return (vec)((mask & (lane_mask)yes) | (~mask & (lane_mask)no));
+}
 
 VECTOR_INLINE lane_mask mask_of(unsigned bits)
 {
@@ -103,9 +117,17 @@ VECTOR_INLINE lane_mask mask_of(unsigned bits)
 
 #if defined __aarch64__
 
-VECTOR_INLINE vec vec_fma(vec a, vec b, vec c) { return (vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
+VECTOR_INLINE vec vec_fma(vec a, vec b, vec c)
+{
+    return (vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+}
+
 VECTOR_INLINE vec vec_sqrt(vec a) { return (vec)vsqrtq_f32((float32x4_t)a); }
-VECTOR_INLINE lane_bits mask_bits(lane_mask mask) { return (lane_bits)vaddvq_s32((int32x4_t)(mask & (lane_mask){ 1, 2, 4, 8 })); }
+
+VECTOR_INLINE lane_bits mask_bits(lane_mask mask)
+{
+    return (lane_bits)vaddvq_s32((int32x4_t)(mask & (lane_mask){ 1, 2, 4, 8 }));
+}
 
 #else
 
@@ -161,7 +183,8 @@ VECTOR_INLINE float vec_sum(vec a)
     return lane[0];
 }
 
-/* vec_sum of as many vectors as a vector has lanes, each in its lane: rounds that halve the vectors and add their halves. */
+/* vec_sum of as many vectors as a vector has lanes, each in its lane: rounds that halve the vectors and add their
+ * halves. */
 VECTOR_INLINE vec vec_sums(const vec a[LANES])
 {
 #if defined __AVX512F__
@@ -190,8 +213,10 @@ VECTOR_INLINE vec vec_sums(const vec a[LANES])
     return (vec)_mm256_add_ps(_mm256_shuffle_ps(d[0], d[1], 0x88), _mm256_shuffle_ps(d[0], d[1], 0xdd));
 #else
     vec d[2];
-    for (int i = 0; i < 2; i++)
-        d[i] = __builtin_shufflevector(a[2 * i], a[2 * i + 1], 0, 1, 4, 5) + __builtin_shufflevector(a[2 * i], a[2 * i + 1], 2, 3, 6, 7);
+    for (int i = 0; i < 2; i++) {
+        const vec x = a[2 * i], y = a[2 * i + 1];
+        d[i] = __builtin_shufflevector(x, y, 0, 1, 4, 5) + __builtin_shufflevector(x, y, 2, 3, 6, 7);
+    }
     return __builtin_shufflevector(d[0], d[1], 0, 2, 4, 6) + __builtin_shufflevector(d[0], d[1], 1, 3, 5, 7);
 #endif
 }
@@ -221,8 +246,10 @@ static inline void vec_transpose(vec rows[LANES])
         b[4 * i + 3] = (__m512)_mm512_unpackhi_pd((__m512d)a[4 * i + 1], (__m512d)a[4 * i + 3]);
     }
     for (int i = 0; i < 4; i++) { /* b[4 q + i], quarter k: column 4 k + i of rows 4 q to 4 q + 3 */
-        __m512 even01 = _mm512_shuffle_f32x4(b[i], b[4 + i], 0x88), odd01 = _mm512_shuffle_f32x4(b[i], b[4 + i], 0xdd);
-        __m512 even23 = _mm512_shuffle_f32x4(b[8 + i], b[12 + i], 0x88), odd23 = _mm512_shuffle_f32x4(b[8 + i], b[12 + i], 0xdd);
+        const __m512 even01 = _mm512_shuffle_f32x4(b[i], b[4 + i], 0x88);
+        const __m512 odd01 = _mm512_shuffle_f32x4(b[i], b[4 + i], 0xdd);
+        const __m512 even23 = _mm512_shuffle_f32x4(b[8 + i], b[12 + i], 0x88);
+        const __m512 odd23 = _mm512_shuffle_f32x4(b[8 + i], b[12 + i], 0xdd);
         rows[i] = (vec)_mm512_shuffle_f32x4(even01, even23, 0x88);
         rows[4 + i] = (vec)_mm512_shuffle_f32x4(odd01, odd23, 0x88);
         rows[8 + i] = (vec)_mm512_shuffle_f32x4(even01, even23, 0xdd);
@@ -248,8 +275,10 @@ static inline void vec_transpose(vec rows[LANES])
         rows[4 + i] = (vec)_mm256_permute2f128_ps(b[i], b[4 + i], 0x31);
     }
 #else
-    const vec low01 = __builtin_shufflevector(rows[0], rows[1], 0, 4, 1, 5), high01 = __builtin_shufflevector(rows[0], rows[1], 2, 6, 3, 7);
-    const vec low23 = __builtin_shufflevector(rows[2], rows[3], 0, 4, 1, 5), high23 = __builtin_shufflevector(rows[2], rows[3], 2, 6, 3, 7);
+    const vec low01 = __builtin_shufflevector(rows[0], rows[1], 0, 4, 1, 5);
+    const vec high01 = __builtin_shufflevector(rows[0], rows[1], 2, 6, 3, 7);
+    const vec low23 = __builtin_shufflevector(rows[2], rows[3], 0, 4, 1, 5);
+    const vec high23 = __builtin_shufflevector(rows[2], rows[3], 2, 6, 3, 7);
     rows[0] = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
     rows[1] = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
     rows[2] = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);

@@ -80,6 +80,15 @@ expect 'the last lines of apt-get are shown' 1 '^    E: the disk is full$' '^   
 play apt-get ''
 expect 'a system without apt gets names' 1 'no apt-get. Install what Debian has in these packages: libc6-dev '
 
+# needs_arm SAID: as expect left it
+play uname 'echo x86_64'
+compiler=$blind arguments=test
+play_apt ' libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user ' 'exit 100'
+ci=1
+expect 'CI takes a compiler for ARM as well' 1 '^onestep needs .* gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user'
+ci=''
+expect 'make test does without' 1 '^onestep needs .* libcmocka-dev '
+
 compiler=${CC:-cc} arguments='run'
 if (sh .ci/needs -n run) 2> /dev/null; then
     play curl ''

@@ -61,6 +61,7 @@ int run_group(const char *name, const struct CMUnitTest *tests, size_t n, CMFixt
     X(gradients) \
     X(flat) \
     X(bits) \
+    X(bits_deep) \
     X(isa) \
     X(cuda_flat) \
     X(cuda_order) \
