@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -35,5 +36,7 @@ void thread_wake_soon(void)
     struct schedule_request request = { .bytes = sizeof request, .nice = getpriority(PRIO_PROCESS, 0), .runtime_ns = 100000 };
     syscall(SYS_sched_setattr, 0, &request, 0);
 }
+
+void thread_sleep_exactly(void) { prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); }
 
 void thread_join(pthread_t thread) { pthread_join(thread, NULL); }

@@ -13,6 +13,10 @@ int thread_start(pthread_t *thread, const char *name, void *(*run)(void *context
  * others ignore it). For threads that mostly sleep and that others wait for. */
 void thread_wake_soon(void);
 
+/* Asks that the calling thread's sleeps end when they are to end: Linux otherwise adds up to 50 microseconds, so that
+ * several timers can be served at once. */
+void thread_sleep_exactly(void);
+
 /* Waits for it to end. */
 void thread_join(pthread_t thread);
 

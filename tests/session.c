@@ -174,8 +174,11 @@ int session_run(struct session *session)
     struct run_request request = {
         .config = &session->config, .backend = session->backend, .graph = &session->graph, .train = &session->train, .test = &session->test,
         .k = (int)session->config.workers.count, .resume = session->prepare_resume != NULL,
+        .processors = session->processors, .crowded = session->processors != NULL,
     };
     if (session->devices.n) {
+        request.processors = NULL;
+        request.crowded = false;
         request.places = session->devices.places;
         request.n_server_places = session->devices.n_server;
         request.server_backend = session->devices.n_server ? NULL : host_backend;

@@ -361,6 +361,7 @@ static void fast_cores_come_first(void **state)
     struct topology topology;
     read_machine(&topology, "HWLOC_XMLFILE", "tests/inputs/topology/hybrid.xml");
     assert_processors(&topology, (const int[]){ 4, 6, 0, 1, 2, 3 }, 6, 2);
+    assert_int_equal(topology.threads, 8);
     assert_string_equal(topology.model, "Hybrid");
     assert_string_equal(describe(&topology, 1), "1 of 2 fast cores");
     assert_string_equal(describe(&topology, 2), "2 fast cores");
@@ -387,9 +388,11 @@ static void machines_that_say_less(void **state)
     assert_string_equal(describe(&topology, 2), "");
     read_machine(&topology, "HWLOC_SYNTHETIC", "core:3 pu:2");
     assert_processors(&topology, (const int[]){ 0, 2, 4 }, 3, 3);
+    assert_int_equal(topology.threads, 6);
     assert_string_equal(topology.model, "unknown");
     read_machine(&topology, "HWLOC_SYNTHETIC", "pu:3");
     assert_processors(&topology, (const int[]){ 0, 1, 2 }, 3, 3);
+    assert_int_equal(topology.threads, 3);
 }
 
 static void a_mask_is_respected(void **state)

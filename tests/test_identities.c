@@ -7,6 +7,7 @@
 #include "trainer/worker.h"
 
 #include <math.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -277,6 +278,31 @@ static void steps_allocate_nothing(void **state)
     }
 }
 
+/* With no processor to itself the server goes beside the worker that is ahead, which changes no bit. */
+static void the_server_goes_beside_the_first(void **state)
+{
+    (void)state;
+    struct session session;
+    cpu_set_t allowed;
+    int processors[2], n = 0;
+    session_open(&session, LIST("workers.count=2", "workers.slowdown=3,1"));
+    assert_int_equal(sched_getaffinity(0, sizeof allowed, &allowed), 0);
+    for (int i = 0; i < CPU_SETSIZE && n < 2; i++)
+        if (CPU_ISSET((size_t)i, &allowed))
+            processors[n++] = i;
+    if (n < 2 || session.devices.n) {
+        session_close(&session);
+        test_skip(n < 2 ? "one processor" : "workers on GPUs are not pinned");
+    }
+    session.processors = processors;
+    session_train(&session);
+    assert_int_equal(session.run->server->beside, 1);
+    float *alone = session_trained(LIST("workers.count=2"));
+    assert_memory_equal(session_weights(&session), alone, session_floats(&session) * sizeof *alone);
+    free(alone);
+    session_close(&session);
+}
+
 int test_identities(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +310,7 @@ int test_identities(void)
         cmocka_unit_test(predict_foresees_the_update), cmocka_unit_test(buckets_change_nothing), cmocka_unit_test(loader_threads_change_nothing), cmocka_unit_test(cutout_fills_with_the_mean),
         cmocka_unit_test(clipping_is_of_the_whole_gradient), cmocka_unit_test(an_average_changes_no_weight), cmocka_unit_test(normalization_is_averaged_too),
         cmocka_unit_test(in_turn_repeats), cmocka_unit_test(evaluation_changes_nothing), cmocka_unit_test(a_link_changes_nothing), cmocka_unit_test(steps_allocate_nothing),
+        cmocka_unit_test(the_server_goes_beside_the_first),
     };
     return cmocka_run_group_tests_name("identities", tests, NULL, NULL);
 }

@@ -251,6 +251,31 @@ static void messages_come_in_order(void **state)
     transport_close(&transport);
 }
 
+/* What is posted lies in the ring: in its order among what is sent, and found by whoever looks before sleeping. */
+static void posts_come_in_order(void **state)
+{
+    (void)state;
+    struct transport transport;
+    struct message message;
+    struct error error = { 0 };
+    int64_t n = 0;
+    assert_int_equal(transport_open_local(&transport, 2, &error), 0);
+    assert_int_equal(transport_connect_local(&transport, 0, 1, 1, &error), 0);
+    for (bool room = true; room; n += room) {
+        message = (struct message){ .kind = MESSAGE_PUSH, .iteration = n };
+        room = n % 3 == 2 ? transport.calls->send(&transport, 0, 1, &message) : transport.calls->post(&transport, 0, 1, &message);
+    }
+    assert_in_range(n, 1, 64);
+    assert_false(transport.calls->post(&transport, 0, 1, &message));
+    transport.calls->wait(&transport, 1, INT64_MAX);
+    for (int64_t i = 0; i < n; i++) {
+        assert_true(transport.calls->receive(&transport, 1, &message));
+        assert_int_equal(message.iteration, i);
+    }
+    assert_false(transport.calls->receive(&transport, 1, &message));
+    transport_close(&transport);
+}
+
 static void waiting_ends(void **state)
 {
     (void)state;
@@ -366,7 +391,8 @@ int test_trainer_parts(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(buckets_cover_the_vector_from_its_end), cmocka_unit_test(transfers_cross_one_after_another), cmocka_unit_test(half_duplex_is_one_queue),
         cmocka_unit_test(sums_do_not_depend_on_arrival), cmocka_unit_test(two_iterations_can_be_under_way), cmocka_unit_test(asynchronous_steps_count_by_k),
-        cmocka_unit_test(messages_come_in_order), cmocka_unit_test(waiting_ends), cmocka_unit_test(statistics_merge),
+        cmocka_unit_test(messages_come_in_order),
+        cmocka_unit_test(posts_come_in_order), cmocka_unit_test(waiting_ends), cmocka_unit_test(statistics_merge),
         cmocka_unit_test(the_live_line_keeps_the_time_left),
         cmocka_unit_test(the_table_of_epochs_fits),
     };

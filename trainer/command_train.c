@@ -207,15 +207,20 @@ static int open_run(struct training *training, struct error *error)
     if (!training->devices.n)
         snprintf(config->cpu.backend, CONFIG_TEXT, "%s", choice->backend->name);
     config->train.precision = (int)choice->precision;
+    const struct topology *topology = &training->topology;
+    const bool pinned = config->workers.pin && config->workers.count <= topology->cores;
     for (int k = 0; k < config->workers.count; k++)
-        training->processors[k] = config->workers.pin && config->workers.count <= training->topology.cores ? training->topology.processors[k] : -1;
+        training->processors[k] = pinned ? topology->processors[k] : -1;
     struct run_request request = {
         .config = config, .backend = choice->backend, .graph = &training->graph, .train = &training->train,
         .test = &training->test, .k = (int)config->workers.count,
-        .first_weights = training->first_weights, .first_stats = training->first_stats, .processors = training->processors, .places = training->processors, .resume = training->resumption.asked,
+        .first_weights = training->first_weights, .first_stats = training->first_stats,
+        .processors = training->processors, .places = training->processors,
+        .crowded = pinned && config->workers.count == topology->threads, .resume = training->resumption.asked,
     };
     if (training->devices.n) {
         request.processors = NULL;
+        request.crowded = false;
         request.places = training->devices.places;
         request.n_server_places = training->devices.n_server;
         request.server_backend = training->devices.n_server ? NULL : host_backend;

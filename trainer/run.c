@@ -169,6 +169,7 @@ int run_open(struct run **result, const struct run_request *request, struct erro
     run->test = request->test;
     run->k = request->k;
     run->processors = request->processors;
+    run->crowded = request->crowded;
     run->places = request->places;
     run->n_server_places = request->n_server_places;
     memcpy(run->server_places, request->server_places, sizeof run->server_places);

@@ -38,6 +38,7 @@ struct run {
     struct worker *workers; /* K of them */
     struct server *server;
     const int *processors;  /* by worker; -1: not pinned. NULL: nobody is */
+    bool crowded;           /* no processor is left for the server */
     const int *places;      /* by worker: device_open's index. NULL: -1 for all */
     int server_places[SHARDS_MAX], n_server_places; /* of the devices that the server's vectors lie on */
     float *first_weights;   /* W_0; freed with the run */
@@ -61,6 +62,7 @@ struct run_request {
     const float *first_stats;   /* NULL: 0 and 1 */
     const int *processors, *places;      /* by worker; NULL: not pinned; -1 */
     int server_places[SHARDS_MAX], n_server_places; /* none: one, -1 */
+    bool crowded;               /* each processor that there is has a worker pinned to it */
     bool resume;                /* run_resume follows */
 };
 

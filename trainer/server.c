@@ -290,6 +290,8 @@ void *server_main(void *context)
     struct run *run = server->run;
     struct error error = { 0 };
     thread_wake_soon();
+    thread_sleep_exactly();
+    server->beside = -1;
     if (work(server, &error)) {
         halt_raise(run, &error);
         server_replicas_abort(server);

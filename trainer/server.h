@@ -79,6 +79,8 @@ struct server {
     struct message *pending;     /* [bucket][worker]: asynchronous pushes not served yet, or MESSAGE_NONE */
     int64_t n_pending;
     uint64_t active;             /* mask of the workers that take part */
+    int ahead, beside;           /* synchronous: the worker that pushed first; the one whose
+                                  * processor the server shares, or -1 */
     int64_t answered[WORKERS_MAX]; /* the newest iteration answered to it, plus 1 */
     int64_t done_at[WORKERS_MAX]; /* the iteration that it ended before */
     struct sent *sent;           /* asynchronous: [bucket][worker] */

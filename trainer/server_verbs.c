@@ -4,17 +4,32 @@
 #include "base/door.h"
 #include "trainer/message.h"
 #include "trainer/server_parts.h"
+#include "trainer/topology.h"
 #include "trainer/worker.h"
+
+/* Where all processors have workers, the server takes time from one of them: from the one that is ahead, because it
+ * would only wait for the others. */
+static void go_beside(struct server *server, int worker)
+{
+    const struct run *run = server->run;
+    if (!run->crowded || server->beside == worker)
+        return;
+    topology_pin(run->processors[worker]);
+    server->beside = worker;
+}
 
 bool server_gathered(struct server *server, const struct message *push)
 {
     uint64_t *arrived = &server->arrived[2 * push->bucket + (push->iteration & 1)], mask = (uint64_t)1 << push->worker;
     ASSERT(push->iteration == server->versions[push->bucket] || push->iteration == server->versions[push->bucket] + 1);
     ASSERT(!(*arrived & mask));
+    if (!*arrived)
+        server->ahead = push->worker;
     *arrived |= mask;
     if ((*arrived & server->active) != server->active)
         return false;
     *arrived = 0;
+    go_beside(server, server->ahead);
     return true;
 }
 

@@ -5,6 +5,7 @@
 #include "base/elementary.h"
 #include "base/philox.h"
 #include "trainer/worker.h"
+#include "trainer/worker_wait.h"
 
 bool straggler_is_on(const struct config *config)
 {
@@ -31,6 +32,7 @@ int64_t straggler_sleep(struct worker *worker, int64_t computed_ns, int64_t now_
 {
     if (worker->stretch <= 1)
         return now_ns;
+    worker_wake_server(worker);
     door_sleep_until_ns(now_ns + (int64_t)((double)computed_ns * (worker->stretch - 1)));
     int64_t after = door_now_ns();
     trace_add(&worker->trace, PHASE_EMULATED, worker->iteration, -1, now_ns, after);

@@ -34,14 +34,19 @@ static int rank_of(hwloc_topology_t hardware, hwloc_const_bitmap_t cpuset)
     return 0;
 }
 
-/* A mask that the process was started with (taskset) leaves some out; the system's own limits (cgroups) hwloc has
- * left out already. */
-static int processor_of(hwloc_obj_t core, hwloc_const_bitmap_t bound)
+/* The core's first processor, or -1; how many it has is added to *n. A mask that the process was started with (taskset)
+ * leaves some out; the system's own limits (cgroups) hwloc has left out already. */
+static int processor_of(hwloc_obj_t core, hwloc_const_bitmap_t bound, int *n)
 {
-    for (int i = hwloc_bitmap_first(core->cpuset); i >= 0; i = hwloc_bitmap_next(core->cpuset, i))
-        if (hwloc_bitmap_isset(bound, (unsigned)i))
-            return i;
-    return -1;
+    int first = -1;
+    for (int i = hwloc_bitmap_first(core->cpuset); i >= 0; i = hwloc_bitmap_next(core->cpuset, i)) {
+        if (!hwloc_bitmap_isset(bound, (unsigned)i))
+            continue;
+        if (first < 0)
+            first = i;
+        ++*n;
+    }
+    return first;
 }
 
 static void add_core(struct topology *topology, struct core *cores, struct core core)
@@ -60,7 +65,7 @@ static void read_cores(struct topology *topology, hwloc_topology_t hardware, hwl
     int n = hwloc_get_nbobjs_by_type(hardware, type);
     for (int i = 0; i < n && topology->cores < room; i++) {
         hwloc_obj_t core = hwloc_get_obj_by_type(hardware, type, (unsigned)i);
-        int processor = processor_of(core, bound);
+        int processor = processor_of(core, bound, &topology->threads);
         if (processor >= 0)
             add_core(topology, cores, (struct core){ processor, rank_of(hardware, core->cpuset) });
     }

@@ -8,6 +8,7 @@ struct error;
 
 struct topology {
     int cores;            /* that this process may use */
+    int threads;          /* and their hardware threads, as many or more */
     int fast;             /* the first of them, faster than the others; all where they are alike or hwloc does not know */
     int processors[1024]; /* one processor of each of them, the fast ones first, otherwise in hwloc's order */
     char model[128];      /* of the CPU */

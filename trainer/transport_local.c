@@ -15,10 +15,16 @@ struct local {
     struct end *ends;
 };
 
+static bool local_post(struct transport *transport, int from, int to, const struct message *message)
+{
+    struct local *local = transport->state;
+    return ring_push(&local->rings[from * transport->ends + to], message);
+}
+
 static bool local_send(struct transport *transport, int from, int to, const struct message *message)
 {
     struct local *local = transport->state;
-    if (!ring_push(&local->rings[from * transport->ends + to], message))
+    if (!local_post(transport, from, to, message))
         return false;
     gate_open(&local->ends[to].gate);
     return true;
@@ -79,7 +85,9 @@ static void local_close(struct transport *transport)
     transport->state = NULL;
 }
 
-static const struct transport_calls local_calls = { local_send, local_receive, local_wait, local_wake, local_close };
+static const struct transport_calls local_calls = {
+    local_send, local_post, local_receive, local_wait, local_wake, local_close,
+};
 
 int transport_open_local(struct transport *transport, int ends, struct error *error)
 {

@@ -2,6 +2,7 @@
 #include "trainer/worker.h"
 
 #include "base/door.h"
+#include "base/thread.h"
 #include "trainer/loss_scale.h"
 #include "trainer/message.h"
 #include "trainer/server.h"
@@ -65,6 +66,7 @@ static int gradients_ready(void *context, size_t begin, size_t end, struct error
 {
     struct worker *worker = context;
     const struct buckets *buckets = &worker->run->buckets;
+    const int pushes = worker->pushes_left;
     for (int bucket = bucket_of(buckets, end - 1); bucket <= bucket_of(buckets, begin); bucket++) {
         if (!completes(buckets, worker->missing, bucket, begin, end))
             continue;
@@ -76,6 +78,8 @@ static int gradients_ready(void *context, size_t begin, size_t end, struct error
             return -1;
         worker_resume_computing(worker);
     }
+    if (worker->pushes_left < pushes)
+        worker_wake_server(worker);
     return 0;
 }
 
@@ -102,7 +106,7 @@ int worker_report(struct worker *worker, struct error *error)
     if (!isfinite(result.loss_sum))
         return fail(error, EXIT_NOT_FINITE, "iteration %lld, worker %d: the loss is %s", (long long)t, worker->number, isnan(result.loss_sum) ? "nan" : "infinite");
     struct message message = { .kind = MESSAGE_STEP, .iteration = t, .value = double_bits(result.loss_sum), .spare = result.correct, .version = worker->feed.places[t & 1].n };
-    worker_send(worker, &message);
+    worker_post(worker, &message); /* the step's pushes, or this thread's next sleep, wake the server */
     return 0;
 }
 
@@ -151,6 +155,7 @@ static int compute_iteration(struct worker *worker, struct error *error)
         return -1;
     if (late)
         worker->unreported = t;
+    worker_wake_server(worker);
     return 0;
 }
 
@@ -204,6 +209,7 @@ void *worker_main(void *context)
     const int *processors = worker->run->processors;
     if (processors && processors[worker->number] >= 0)
         topology_pin(processors[worker->number]);
+    thread_sleep_exactly();
     int64_t began = door_thread_ns();
     if (work(worker, &error))
         halt_raise(worker->run, &error);

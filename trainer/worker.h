@@ -42,6 +42,7 @@ struct worker {
     const struct step *step;       /* that is being enqueued; NULL: none is */
     int64_t unreported;            /* the step whose loss the server has not been told; -1: none */
     bool settles;                  /* gradients are waited for before they are pushed */
+    bool posted;                   /* the server has not been woken for what was sent last */
     struct event *taken;           /* its part of a snapshot has been copied */
     float *stats, *stats_out;      /* running statistics; their copy for the server, valid with the last push of an iteration that is evaluated */
     float *states[WORKER_STATES];

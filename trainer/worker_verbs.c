@@ -134,6 +134,6 @@ int worker_push(struct worker *worker, int64_t t, int bucket, struct error *erro
         .kind = MESSAGE_PUSH, .encoding = ENCODING_FP32, .iteration = t, .version = worker->versions_used[bucket], .bucket = (uint32_t)bucket,
         .slot = (uint32_t)(t & 1), .bytes = (row->end - row->begin) * sizeof(float), .value = worker->ticket, .spare = !worker->pushes_left && publishes_stats(worker),
     };
-    worker_send(worker, &push);
+    worker_post(worker, &push);
     return 0;
 }

@@ -8,11 +8,26 @@
 
 void worker_send(struct worker *worker, struct message *message)
 {
+    worker_post(worker, message);
+    worker_wake_server(worker);
+}
+
+void worker_wake_server(struct worker *worker)
+{
+    struct transport *transport = &worker->run->transport;
+    if (worker->posted)
+        transport->calls->wake(transport, run_server_end(worker->run));
+    worker->posted = false;
+}
+
+void worker_post(struct worker *worker, struct message *message)
+{
     struct transport *transport = &worker->run->transport;
     message->worker = (uint16_t)worker->number;
     message->sent_ns = door_now_ns();
     /* the rings hold what two iterations can send, and the server takes everything at once: a full one is a broken protocol */
-    ASSERT(transport->calls->send(transport, worker->number, run_server_end(worker->run), message));
+    ASSERT(transport->calls->post(transport, worker->number, run_server_end(worker->run), message));
+    worker->posted = true;
 }
 
 static struct reply *reply_of(const struct worker *worker, int64_t needs, uint32_t bucket) { return &worker->replies[bucket * REPLIES_KEPT + (size_t)(needs % REPLIES_KEPT)]; }
@@ -86,6 +101,7 @@ int worker_wait_for_messages(struct worker *worker, const struct patience *patie
         return -1;
     if (any)
         return 0;
+    worker_wake_server(worker);
     transport->calls->wait(transport, worker->number, patience->until_ns);
     return door_now_ns() > patience->until_ns ? too_long(worker, patience, error) : 0;
 }
@@ -154,6 +170,7 @@ static int wait_for_arrival(struct worker *worker, int bucket, int64_t due_ns)
     int64_t began = door_now_ns();
     if (began >= due_ns)
         return 0;
+    worker_wake_server(worker);
     while (door_now_ns() < due_ns && !halted(&worker->run->halt))
         if (!take_messages(worker))
             transport->calls->wait(transport, worker->number, due_ns);

@@ -4,8 +4,12 @@
 
 #include "trainer/worker.h"
 
-/* Fills in the sender and the time. */
+/* To the server. Fills in the sender and the time. */
 void worker_send(struct worker *worker, struct message *message);
+
+/* The same, but the server is not woken before worker_wake_server, or before this thread sleeps. */
+void worker_post(struct worker *worker, struct message *message);
+void worker_wake_server(struct worker *worker);
 
 /* The answer to the bucket's push of iteration needs - 1 is there, in that kind. */
 bool worker_has_reply(const struct worker *worker, int64_t needs, int bucket, enum reply_kind kind);
