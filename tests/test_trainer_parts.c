@@ -85,7 +85,7 @@ static struct link linked(double gbps, double us, int duplex)
     config.link.bandwidth_gbps = gbps;
     config.link.latency_us = us;
     config.link.duplex = duplex;
-    assert_int_equal(link_init(&link, &config, 4, &error), 0);
+    assert_int_equal(link_init(&link, &config, 8, &error), 0);
     return link;
 }
 
@@ -96,11 +96,11 @@ static void enter(struct link *link, enum link_way way, uint64_t bytes, int64_t 
 
 static void assert_leaves(struct link *link, enum link_way way, int64_t at, int64_t value)
 {
-    struct message message;
-    assert_int_equal(link_next_ns(link), at);
-    assert_false(link_leave(link, way, at - 1, &message));
-    assert_true(link_leave(link, way, at, &message));
-    assert_int_equal(message.value, value);
+    struct crossing crossing;
+    assert_int_equal(link_held(link, way, 0)->transfer.due_ns, at);
+    assert_false(link_leave(link, way, at - 1, &crossing));
+    assert_true(link_leave(link, way, at, &crossing));
+    assert_int_equal(crossing.message.value, value);
 }
 
 /* 8 Gbit/s: a nanosecond a byte. */
@@ -108,7 +108,6 @@ static void transfers_cross_one_after_another(void **state)
 {
     (void)state;
     struct link link = linked(8, 0.5, DUPLEX_FULL);
-    assert_int_equal(link_next_ns(&link), INT64_MAX);
     enter(&link, LINK_IN, 1000, 10);   /* 10..1010 */
     enter(&link, LINK_IN, 100, 20);    /* ..1110 */
     enter(&link, LINK_OUT, 2000, 30);  /* 30..2030: the other way is free */
@@ -123,6 +122,29 @@ static void transfers_cross_one_after_another(void **state)
     assert_int_equal(link_pending(&link, LINK_IN), 0);
     assert_int_equal(link_occupied_ns(&link), 2000);
     link_release(&link);
+}
+
+/* 8 Gbit/s again. Worker 0 sends four at 0, worker 1 three at 120: the second of worker 0 crosses by then, and they
+ * alternate from there. In a queue for both ways all keep their places. */
+static void workers_take_turns(void **state)
+{
+    (void)state;
+    const int64_t turns[] = { 0, 1, 10, 2, 11, 3, 12 }, sent[] = { 0, 1, 2, 3, 10, 11, 12 };
+    for (int duplex = DUPLEX_FULL; duplex <= DUPLEX_HALF; duplex++) {
+        struct link link = linked(8, 0, duplex);
+        for (int i = 0; i < 7; i++)
+            link_enter(&link, LINK_IN, &(struct message){ .kind = MESSAGE_PUSH, .bytes = i == 2 ? 50 : 100,
+                                                          .worker = i >= 4, .sent_ns = i < 4 ? 0 : 120, .value = sent[i] });
+        for (int64_t i = 0, at = 0; i < 7; i++) {
+            const int64_t value = duplex == DUPLEX_FULL ? turns[i] : sent[i];
+            at += value == 2 ? 50 : 100;
+            assert_leaves(&link, LINK_IN, at, value);
+        }
+        assert_int_equal(link_occupied_ns(&link), 650);
+        enter(&link, LINK_IN, 10, 700); /* it is idle again */
+        assert_leaves(&link, LINK_IN, 710, 700);
+        link_release(&link);
+    }
 }
 
 static void half_duplex_is_one_queue(void **state)
@@ -389,7 +411,7 @@ static void the_table_of_epochs_fits(void **state)
 int test_trainer_parts(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(buckets_cover_the_vector_from_its_end), cmocka_unit_test(transfers_cross_one_after_another), cmocka_unit_test(half_duplex_is_one_queue),
+        cmocka_unit_test(buckets_cover_the_vector_from_its_end), cmocka_unit_test(transfers_cross_one_after_another), cmocka_unit_test(workers_take_turns), cmocka_unit_test(half_duplex_is_one_queue),
         cmocka_unit_test(sums_do_not_depend_on_arrival), cmocka_unit_test(two_iterations_can_be_under_way), cmocka_unit_test(asynchronous_steps_count_by_k),
         cmocka_unit_test(messages_come_in_order),
         cmocka_unit_test(posts_come_in_order), cmocka_unit_test(waiting_ends), cmocka_unit_test(statistics_merge),

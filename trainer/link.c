@@ -2,6 +2,7 @@
 #include "trainer/link.h"
 
 #include "base/door.h"
+#include "trainer/server.h"
 
 #include <string.h>
 
@@ -15,13 +16,10 @@ int link_init(struct link *link, const struct config *config, size_t capacity, s
     link->ns_per_byte = 8 / config->link.bandwidth_gbps;
     link->latency_ns = (int64_t)(config->link.latency_us * 1000);
     for (int way = 0; way < LINK_WAYS; way++) {
-        void *held, *due;
-        if (door_allocate(&held, capacity * sizeof(struct message), "the emulated link", error))
+        void *held;
+        if (door_allocate(&held, capacity * sizeof(struct crossing), "the emulated link", error))
             return -1;
         link->queues[way].held = held;
-        if (door_allocate(&due, capacity * sizeof(int64_t), "the emulated link", error))
-            return -1;
-        link->queues[way].due_ns = due;
         link->queues[way].capacity = capacity;
     }
     return 0;
@@ -29,60 +27,80 @@ int link_init(struct link *link, const struct config *config, size_t capacity, s
 
 void link_release(struct link *link)
 {
-    for (int way = 0; way < LINK_WAYS; way++) {
+    for (int way = 0; way < LINK_WAYS; way++)
         door_free(link->queues[way].held);
-        door_free(link->queues[way].due_ns);
-    }
     memset(link, 0, sizeof *link);
+}
+
+static struct crossing *at(struct link_queue *queue, size_t i)
+{
+    return &queue->held[(queue->first + i) % queue->capacity];
+}
+
+static int64_t occupied_by(const struct link *link, const struct message *message)
+{
+    return (int64_t)((double)message->bytes * link->ns_per_byte);
+}
+
+static struct transfer transfer_after(const struct link *link, const struct message *message, int64_t free_ns)
+{
+    int64_t begin = message->sent_ns > free_ns ? message->sent_ns : free_ns, end = begin + occupied_by(link, message);
+    return (struct transfer){ begin, end, end + link->latency_ns };
 }
 
 struct transfer link_occupy(struct link *link, enum link_way way, const struct message *message)
 {
     int64_t *free_ns = &link->free_ns[link->half ? LINK_IN : way];
-    int64_t occupied = (int64_t)((double)message->bytes * link->ns_per_byte);
-    int64_t begin = message->sent_ns > *free_ns ? message->sent_ns : *free_ns;
-    *free_ns = begin + occupied;
-    link->queues[way].occupied_ns += occupied;
-    return (struct transfer){ begin, *free_ns, *free_ns + link->latency_ns };
-}
-
-struct transfer link_enter(struct link *link, enum link_way way, const struct message *message)
-{
-    struct link_queue *queue = &link->queues[way];
-    struct transfer transfer = link_occupy(link, way, message);
-    ASSERT(queue->n < queue->capacity);
-    size_t last = (queue->first + queue->n++) % queue->capacity;
-    queue->held[last] = *message;
-    queue->due_ns[last] = transfer.due_ns;
+    struct transfer transfer = transfer_after(link, message, *free_ns);
+    *free_ns = transfer.end_ns;
+    link->queues[way].occupied_ns += occupied_by(link, message);
     return transfer;
 }
 
-const struct message *link_first(const struct link *link, enum link_way way)
+/* The place of a message among those that are waiting: behind the messages whose turns are not later. The turn of a
+ * message is the number of its worker's messages before it, from the one on that crosses when the new one is sent. */
+static size_t place_of(struct link_queue *queue, const struct message *message)
 {
-    const struct link_queue *queue = &link->queues[way];
-    return queue->n ? &queue->held[queue->first] : NULL;
+    size_t turns[WORKERS_MAX] = { 0 }, place = 0, mine = 0;
+    ASSERT(message->worker < WORKERS_MAX);
+    while (place < queue->n && at(queue, place)->transfer.end_ns <= message->sent_ns)
+        place++;
+    for (size_t i = place; i < queue->n; i++)
+        mine += at(queue, i)->message.worker == message->worker;
+    for (; place < queue->n; place++)
+        if (turns[at(queue, place)->message.worker]++ > mine)
+            break;
+    return place;
 }
 
-bool link_leave(struct link *link, enum link_way way, int64_t now_ns, struct message *message)
+void link_enter(struct link *link, enum link_way way, const struct message *message)
 {
     struct link_queue *queue = &link->queues[way];
-    if (!queue->n || queue->due_ns[queue->first] > now_ns)
+    ASSERT(queue->n < queue->capacity);
+    size_t place = link->half ? queue->n : place_of(queue, message), last = queue->n++;
+    for (size_t i = last; i > place; i--)
+        *at(queue, i) = *at(queue, i - 1);
+    at(queue, place)->message = *message;
+    if (place == last) {
+        at(queue, place)->transfer = link_occupy(link, way, message);
+        return;
+    }
+    /* it is not the first: what crosses when it is sent stays before it */
+    for (size_t i = place; i <= last; i++)
+        at(queue, i)->transfer = transfer_after(link, &at(queue, i)->message, at(queue, i - 1)->transfer.end_ns);
+    link->free_ns[way] = at(queue, last)->transfer.end_ns;
+    queue->occupied_ns += occupied_by(link, message);
+}
+
+bool link_leave(struct link *link, enum link_way way, int64_t now_ns, struct crossing *crossing)
+{
+    struct link_queue *queue = &link->queues[way];
+    if (!queue->n || at(queue, 0)->transfer.due_ns > now_ns)
         return false;
-    *message = queue->held[queue->first];
+    *crossing = *at(queue, 0);
     queue->first = (queue->first + 1) % queue->capacity;
     queue->n--;
     return true;
-}
-
-int64_t link_next_ns(const struct link *link)
-{
-    int64_t next = INT64_MAX;
-    for (int way = 0; way < LINK_WAYS; way++) {
-        const struct link_queue *queue = &link->queues[way];
-        if (queue->n && queue->due_ns[queue->first] < next)
-            next = queue->due_ns[queue->first];
-    }
-    return next;
 }
 
 int64_t link_occupied_ns(const struct link *link)

@@ -32,8 +32,8 @@ int64_t server_occupy_link(struct server *server, const struct message *reply)
 
 static void hold_push(struct server *server, const struct message *push)
 {
-    struct transfer transfer = link_enter(&server->link, LINK_IN, push);
-    trace_transfer(server, LINK_IN, push, &transfer);
+    server->sending[2 * push->bucket + (push->iteration & 1)] |= (uint64_t)1 << push->worker;
+    link_enter(&server->link, LINK_IN, push);
 }
 
 /* A push is being served now: the running statistics that came with it are the worker's newest. */
@@ -152,13 +152,30 @@ static int take_message(struct server *server, const struct message *message, st
     }
 }
 
-/* Of the K pushes that make up an update only the last one's arrival matters: the server need not wake up for the others. */
-static bool changes_nothing(const struct server *server, const struct message *push)
+/* Number i of the pushes on the link is the last of the K that make up an update. Others may still be sent before it. */
+static bool completes(const struct server *server, size_t i)
 {
-    if (!push || !server->run->algorithm->synchronous || server->clip.held)
+    const struct message *push = &link_held(&server->link, LINK_IN, i)->message;
+    const size_t n = link_pending(&server->link, LINK_IN);
+    if ((server->sending[2 * push->bucket + (push->iteration & 1)] & server->active) != server->active)
         return false;
-    uint64_t arrived = server->arrived[2 * push->bucket + (push->iteration & 1)] | (uint64_t)1 << push->worker;
-    return (arrived & server->active) != server->active;
+    for (size_t later = i + 1; later < n; later++) {
+        const struct message *other = &link_held(&server->link, LINK_IN, later)->message;
+        if (other->bucket == push->bucket && other->iteration == push->iteration)
+            return false;
+    }
+    return true;
+}
+
+/* When the link next brings something that changes anything, for which the server has to wake up. */
+static int64_t next_arrival_ns(const struct server *server)
+{
+    const size_t n = link_pending(&server->link, LINK_IN);
+    const bool each = !server->run->algorithm->synchronous || server->clip.held;
+    for (size_t i = 0; i < n; i++)
+        if (each || completes(server, i))
+            return link_held(&server->link, LINK_IN, i)->transfer.due_ns;
+    return INT64_MAX;
 }
 
 /* Messages that have come, and those that have crossed the link by now. *any: there were some. */
@@ -172,9 +189,11 @@ static int take_all(struct server *server, bool *any, struct error *error)
         if (take_message(server, &message, error))
             return -1;
     }
-    while (server->link.on && link_leave(&server->link, LINK_IN, changes_nothing(server, link_first(&server->link, LINK_IN)) ? INT64_MAX : door_now_ns(), &message)) {
+    struct crossing crossing;
+    while (server->link.on && link_leave(&server->link, LINK_IN, door_now_ns(), &crossing)) {
         *any = true;
-        if (take_push(server, &message, error))
+        trace_transfer(server, LINK_IN, &crossing.message, &crossing.transfer);
+        if (take_push(server, &crossing.message, error))
             return -1;
     }
     return 0;
@@ -277,7 +296,7 @@ static int work(struct server *server, struct error *error)
             return -1;
         if (at_rest(server) && over)
             return server_sync(server, error); /* while main watches */
-        int64_t next = link_next_ns(&server->link), look = door_now_ns() + (server->taking.copying ? 100000 : 1000000000);
+        int64_t next = next_arrival_ns(server), look = door_now_ns() + (server->taking.copying ? 100000 : 1000000000);
         run->transport.calls->wait(&run->transport, run->k, next < look ? next : look);
         if (check_patience(server, error))
             return -1;

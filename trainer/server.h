@@ -76,6 +76,7 @@ struct server {
     struct replicas replicas;
     int64_t *versions;           /* [bucket]: updates done */
     uint64_t *arrived;           /* [bucket][2]: mask of workers whose g of that iteration (modulo 2) is there */
+    uint64_t *sending;           /* the same: and of those that have sent it over the emulated link */
     struct message *pending;     /* [bucket][worker]: asynchronous pushes not served yet, or MESSAGE_NONE */
     int64_t n_pending;
     uint64_t active;             /* mask of the workers that take part */

@@ -54,13 +54,16 @@ static int allocate_tables(struct server *server, struct error *error)
 {
     const struct run *run = server->run;
     size_t buckets = (size_t)run->buckets.n;
-    void *versions, *arrived, *pending, *sent;
+    void *versions, *arrived, *sending, *pending, *sent;
     if (door_allocate(&versions, buckets * sizeof *server->versions, "the server's tables", error))
         return -1;
     server->versions = versions;
     if (door_allocate(&arrived, 2 * buckets * sizeof *server->arrived, "the server's tables", error))
         return -1;
     server->arrived = arrived;
+    if (door_allocate(&sending, 2 * buckets * sizeof *server->sending, "the server's tables", error))
+        return -1;
+    server->sending = sending;
     if (door_allocate(&pending, buckets * (size_t)run->k * sizeof *server->pending, "the server's tables", error))
         return -1;
     server->pending = pending;
@@ -119,6 +122,7 @@ void server_release(struct server *server)
     door_free(server->stats);
     door_free(server->versions);
     door_free(server->arrived);
+    door_free(server->sending);
     door_free(server->pending);
     door_free(server->sent);
     server_clip_release(server);

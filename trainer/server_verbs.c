@@ -28,7 +28,7 @@ bool server_gathered(struct server *server, const struct message *push)
     *arrived |= mask;
     if ((*arrived & server->active) != server->active)
         return false;
-    *arrived = 0;
+    *arrived = server->sending[2 * push->bucket + (push->iteration & 1)] = 0;
     go_beside(server, server->ahead);
     return true;
 }
