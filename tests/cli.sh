@@ -659,6 +659,13 @@ instruction_sets()
     [ "$(backend)" = "lanes ($best) in fp32, the checkpoint's" ] || echo "a resumed run: $(backend)"
     run train --resume isa-base --set train.iterations=6 --set cpu.isa=base; want 0 ''
     [ "$(backend)" = "lanes (base) in fp32, the checkpoint's" ] || echo "a resumed run with cpu.isa=base: $(backend)"
+    case " $sets " in
+    *' v4 '*) run train tiny.ini --output isa-whole --set cpu.isa=v4 --set train.iterations=4; want 0 ''
+        run train --resume isa-v4 --set train.iterations=4 --set cpu.isa=v3; want 0 ''
+        [ "$(backend)" = "lanes (v3) in fp32, the checkpoint's" ] || echo "begun with v4, resumed with v3: $(backend)"
+        same isa-whole/weights.safetensors isa-v4/weights.safetensors ;;
+    *) echo 'SKIP begun with v4, resumed with v3: this processor does not run v4' ;;
+    esac
     for isa in base $best; do
         run train tiny.ini --output plain-$isa --set cpu.backend=reference --set cpu.isa=$isa; want 0 ''
     done

@@ -73,14 +73,22 @@ def vgg16_bn():
     return nn.Sequential(*layers, nn.Linear(512, 10))
 
 
+def resnet18():
+    return residual(conv_bn(3, 64, 3), (2, 2, 2, 2), False, 10)
+
+
+def resnet50():
+    return residual(conv_bn(3, 64, 7, 2), (3, 4, 6, 3), True, 1000)
+
+
 SMALL, LARGE = (1024, 3, 32, 32), (64, 3, 224, 224)
 
 # network, its parameters, images, steps of the warm-up
 NETWORKS = {
     "resnet56": (ResNet56, 853018, SMALL, 6),
-    "resnet18": (lambda: residual(conv_bn(3, 64, 3), (2, 2, 2, 2), False, 10), 11173962, SMALL, 3),
+    "resnet18": (resnet18, 11173962, SMALL, 3),
     "vgg16-bn": (vgg16_bn, 15253578, SMALL, 3),
-    "resnet50": (lambda: residual(conv_bn(3, 64, 7, 2), (3, 4, 6, 3), True, 1000), 25557032, LARGE, 1),
+    "resnet50": (resnet50, 25557032, LARGE, 1),
 }
 
 if __name__ == "__main__":
