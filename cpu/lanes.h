@@ -4,9 +4,9 @@
  * one vector a value. So a kernel broadcasts one weight and multiplies a vector of samples: weights are read where they
  * are, in the canonical vector, channel counts need no padding, nothing is shuffled, and flattening is free.
  *
- * Sixteen samples make a group, PARTS blocks; a batch is filled up to whole groups. What is summed over samples is summed
- * group by group in one order (vec_parts, vec_sum), so that all instruction sets with a fused multiply-add give the same
- * bits. The lanes beyond the batch are zero at the input and get no gradient from the loss, and so add nothing to any
+ * Sixteen samples make a group, PARTS blocks; a batch is filled up to whole groups. What is summed over samples is
+ * summed group by group in one order (vec_parts, vec_sum), so that all instruction sets with a fused multiply-add give
+ * the same bits. The lanes beyond the batch are zero at the input and get no gradient from the loss, and so add nothing to any
  * weight's gradient. */
 #ifndef CPU_LANES_H
 #define CPU_LANES_H

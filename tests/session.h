@@ -15,7 +15,7 @@ struct session {
     struct graph graph;
     const struct backend *backend;
     struct devices devices;   /* n 0: the CPU */
-    const int *processors;    /* by worker: where each is pinned, with no processor left for the server; NULL: nowhere */
+    const int *processors;    /* by worker: where each is pinned, and none is left for the server; NULL: nowhere */
     struct run *run;
     float *weights;           /* of session_weights */
     struct error error;       /* of run_open, run_start or run_join */

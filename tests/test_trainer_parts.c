@@ -133,8 +133,9 @@ static void workers_take_turns(void **state)
     for (int duplex = DUPLEX_FULL; duplex <= DUPLEX_HALF; duplex++) {
         struct link link = linked(8, 0, duplex);
         for (int i = 0; i < 7; i++)
-            link_enter(&link, LINK_IN, &(struct message){ .kind = MESSAGE_PUSH, .bytes = i == 2 ? 50 : 100,
-                                                          .worker = i >= 4, .sent_ns = i < 4 ? 0 : 120, .value = sent[i] });
+            link_enter(&link, LINK_IN, &(struct message){
+                .kind = MESSAGE_PUSH, .bytes = i == 2 ? 50 : 100, .worker = i >= 4,
+                .sent_ns = i < 4 ? 0 : 120, .value = sent[i] });
         for (int64_t i = 0, at = 0; i < 7; i++) {
             const int64_t value = duplex == DUPLEX_FULL ? turns[i] : sent[i];
             at += value == 2 ? 50 : 100;
@@ -285,7 +286,7 @@ static void posts_come_in_order(void **state)
     assert_int_equal(transport_connect_local(&transport, 0, 1, 1, &error), 0);
     for (bool room = true; room; n += room) {
         message = (struct message){ .kind = MESSAGE_PUSH, .iteration = n };
-        room = n % 3 == 2 ? transport.calls->send(&transport, 0, 1, &message) : transport.calls->post(&transport, 0, 1, &message);
+        room = (n % 3 == 2 ? transport.calls->send : transport.calls->post)(&transport, 0, 1, &message);
     }
     assert_in_range(n, 1, 64);
     assert_false(transport.calls->post(&transport, 0, 1, &message));
@@ -411,7 +412,8 @@ static void the_table_of_epochs_fits(void **state)
 int test_trainer_parts(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(buckets_cover_the_vector_from_its_end), cmocka_unit_test(transfers_cross_one_after_another), cmocka_unit_test(workers_take_turns), cmocka_unit_test(half_duplex_is_one_queue),
+        cmocka_unit_test(buckets_cover_the_vector_from_its_end), cmocka_unit_test(transfers_cross_one_after_another),
+        cmocka_unit_test(workers_take_turns), cmocka_unit_test(half_duplex_is_one_queue),
         cmocka_unit_test(sums_do_not_depend_on_arrival), cmocka_unit_test(two_iterations_can_be_under_way), cmocka_unit_test(asynchronous_steps_count_by_k),
         cmocka_unit_test(messages_come_in_order),
         cmocka_unit_test(posts_come_in_order), cmocka_unit_test(waiting_ends), cmocka_unit_test(statistics_merge),

@@ -2,7 +2,9 @@
  *
  * A transfer of n bytes occupies the link for n/bandwidth, one after another in a queue each way (or one for both), and
  * arrives `latency` after that. In a queue of their own the workers that have transfers waiting take turns, as a
- * switch lets its ports; a queue for both ways keeps the order in which transfers are sent. The server's thread only. */
+ * switch lets its ports; a queue for both ways keeps the order in which transfers are sent.
+ *
+ * The server's thread only. */
 #ifndef TRAINER_LINK_H
 #define TRAINER_LINK_H
 

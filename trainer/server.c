@@ -152,7 +152,7 @@ static int take_message(struct server *server, const struct message *message, st
     }
 }
 
-/* Number i of the pushes on the link is the last of the K that make up an update. Others may still be sent before it. */
+/* Number i of the pushes on the link is the last of the K that make up an update. */
 static bool completes(const struct server *server, size_t i)
 {
     const struct message *push = &link_held(&server->link, LINK_IN, i)->message;

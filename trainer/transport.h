@@ -13,8 +13,8 @@ struct transport;
 struct transport_calls {
     /* A message from one end to another. False when the ring between them is full. The sender's thread only. */
     bool (*send)(struct transport *transport, int from, int to, const struct message *message);
-    /* The same, and the receiver is not woken: it reads the message when it looks next. To be followed by `wake`: a sleeper
-     * that is woken for each of several messages loses its processor's time with waking up. */
+    /* The same, but the receiver is not woken: it reads the message when it looks next. `wake` has to follow the last
+     * of several messages, because a sleeper that is woken for each of them spends its time on waking up. */
     bool (*post)(struct transport *transport, int from, int to, const struct message *message);
     /* The next message for `at` from anyone, taking turns. False when there is none. The thread of `at` only. */
     bool (*receive)(struct transport *transport, int at, struct message *message);
