@@ -59,6 +59,11 @@ int training_go_on(struct training *training, struct error *error);
 /* In the folder that it writes into, what is behind the iteration that it goes on from, and says so. EXIT_OUTPUT. */
 int training_set_aside(const struct training *training, struct error *error);
 
+/* ---- training_start.c ---- */
+
+/* To standard output, when everything is open. */
+void training_print_start(const struct training *training);
+
 /* ---- training_follow.c ---- */
 
 /* Reports until the server has ended; metrics and checkpoints as they come. When one cannot be written the run stops as on a signal: its weights may still be saved. */
